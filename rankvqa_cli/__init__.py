@@ -1,0 +1,2 @@
+"""vqa-score: learned video quality metrics for the shell."""
+

@@ -1,0 +1,1 @@
+"""Files to frames: FFmpeg processes, probing, comparison plan, alignment."""

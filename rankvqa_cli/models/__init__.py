@@ -1,0 +1,1 @@
+"""Networks, their weights, and the one path from YUV planes to tensors."""

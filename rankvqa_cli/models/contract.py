@@ -1,0 +1,71 @@
+"""What the engine asks of a model. Stands below every concrete model; knows torch, but no architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from rankvqa_cli.types import FrameFormat, ModelInfo
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Consecutive frames of one video as planes of code values, still uint8 or uint16.
+
+    ``luma`` is (T, H, W); ``cb`` and ``cr`` are (T, ceil(H / cy), ceil(W / cx)), or None for luma-only video.
+    ``format`` says bit depth, range and matrix of the code values.
+    """
+
+    luma: Tensor
+    cb: Tensor | None
+    cr: Tensor | None
+    format: FrameFormat
+
+
+@dataclass(frozen=True)
+class ClipOutput:
+    """A clip's verdict. ``score`` is 0 to 100; ``distance`` is the model's own scale, 0 for identical clips.
+
+    ``maps`` holds (T', h, w) float32 distances by place where the model was asked to keep them.
+    """
+
+    score: float
+    distance: float
+    maps: Tensor | None = None
+
+
+@runtime_checkable
+class FullReferenceModel(Protocol):
+    """Compares clips. ``clip_frames`` frames at a time; the reference's share of the work is done once a call."""
+
+    info: ModelInfo
+    clip_frames: int
+
+    def score_clips(self, reference: Clip, distorted: Sequence[Clip]) -> list[ClipOutput]:
+        """Score each of ``distorted`` against ``reference``; every clip has the same size and frame count."""
+        ...
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> FullReferenceModel:
+        """Move to where it computes: ``dtype`` is float32 or bfloat16. Returns self."""
+        ...
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Monotone map from a distance D >= 0 to the 0 to 100 scale: 100 / (1 + (D / midpoint) ** slope).
+
+    D = 0 gives exactly 100, ``midpoint`` gives 50. It is the logistic of log D, the usual shape of opinion
+    against a log-distance; both parameters are positive.
+    """
+
+    midpoint: float = 1.0
+    slope: float = 1.0
+
+    def __call__(self, distance: float) -> float:
+        if distance <= 0.0:
+            return 100.0
+        return 100.0 / (1.0 + (distance / self.midpoint) ** self.slope)

@@ -1,0 +1,1 @@
+"""Scores to answers: pooling, confidence, gates, writers."""

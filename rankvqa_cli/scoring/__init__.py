@@ -1,0 +1,1 @@
+"""Clips, prefetching, devices and the engine that ties them together."""

@@ -1,0 +1,1 @@
+"""Corpora, losses and the one training loop."""

@@ -1,0 +1,243 @@
+"""Frozen dataclasses for everything that travels between modules. Imports nothing from the package but errors.
+
+Times are seconds, frame indices count from 0 in presentation order, scores are 0 to 100 (higher is better).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+ModelKind = Literal["full-reference", "no-reference"]
+Severity = Literal["info", "warning"]
+
+
+# --- what the user asked for -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RawFormat:
+    """Layout of headerless video, as given by ``-f rawvideo -s WxH -pix_fmt F -framerate R``."""
+
+    width: int
+    height: int
+    pix_fmt: str = "yuv420p"
+    frame_rate: Fraction = Fraction(25)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input: ``path`` is a file name, or ``-`` for stdin; ``raw`` is set for headerless video."""
+
+    path: str
+    raw: RawFormat | None = None
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """Limits that apply to both inputs, in FFmpeg's words (``-ss``, ``-t``, ``-frames``, ``-threads``)."""
+
+    seek_s: float = 0.0
+    duration_s: float | None = None
+    frames: int | None = None
+    threads: int | None = None
+    deinterlace: bool = False
+
+
+# --- what the files are ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FrameFormat:
+    """Layout of decoded planar frames. ``bit_depth`` above 8 means little-endian uint16 samples.
+
+    ``chroma`` is the (horizontal, vertical) subsampling divisor pair: (2, 2) is 4:2:0; ``None`` is luma only.
+    Chroma planes measure ceil(width / cx) x ceil(height / cy).
+    """
+
+    width: int
+    height: int
+    pix_fmt: str
+    bit_depth: int
+    chroma: tuple[int, int] | None
+    full_range: bool
+    matrix: str
+    transfer: str = "bt709"
+
+    @property
+    def bytes_per_sample(self) -> int:
+        return 1 if self.bit_depth <= 8 else 2
+
+    @property
+    def chroma_size(self) -> tuple[int, int]:
+        """(width, height) of each chroma plane, (0, 0) for luma only."""
+        if self.chroma is None:
+            return (0, 0)
+        return (-(-self.width // self.chroma[0]), -(-self.height // self.chroma[1]))
+
+    @property
+    def frame_bytes(self) -> int:
+        chroma_w, chroma_h = self.chroma_size
+        return (self.width * self.height + 2 * chroma_w * chroma_h) * self.bytes_per_sample
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What probing found. ``width`` and ``height`` are as displayed: after rotation, before any sample aspect ratio.
+
+    ``pts_times`` holds presentation times relative to the stream's start, sorted, empty where the container has
+    none (raw, stdin). ``frames`` is how many frames a whole decode should give, None where that cannot be known.
+    ``warnings`` are one-line facts worth telling (missing colour tags, interlaced, guessed rate ...).
+    """
+
+    spec: InputSpec
+    width: int
+    height: int
+    pix_fmt: str
+    bit_depth: int
+    chroma: tuple[int, int] | None
+    full_range: bool
+    matrix: str
+    primaries: str
+    transfer: str
+    frame_rate: Fraction
+    frames: int | None
+    pts_times: tuple[float, ...] = ()
+    sample_aspect_ratio: Fraction = Fraction(1)
+    rotation: int = 0
+    interlaced: bool = False
+    variable_frame_rate: bool = False
+    codec: str = "unknown"
+    container: str = "unknown"
+    warnings: tuple[str, ...] = ()
+
+
+# --- how they are compared ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PlannedInput:
+    """One distorted input in the plan. ``steps`` name each conversion in order, in words, empty when none is needed.
+
+    ``pairing`` maps: the n-th compared reference frame goes with distorted frame ``pairing[n]`` (before alignment),
+    an empty tuple means frame by frame in order.
+    """
+
+    info: VideoInfo
+    format: FrameFormat
+    steps: tuple[str, ...] = ()
+    pairing: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ComparisonPlan:
+    """Reference (None for no-reference scoring) and inputs, each with the format its frames are delivered in."""
+
+    reference: PlannedInput | None
+    inputs: tuple[PlannedInput, ...]
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Temporal offset of the distorted against the reference: distorted frame n + offset shows reference frame n.
+
+    ``confidence`` is 0 (no evidence, e.g. a static picture) to 1. ``suspected`` is what the search found where it
+    was not applied (``--align off``), None otherwise.
+    """
+
+    offset: int
+    confidence: float
+    mode: str = "auto"
+    suspected: int | None = None
+
+
+# --- what was measured -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Integrity:
+    frames_expected: int | None
+    frames_decoded: int
+    frames_scored: int
+    ffmpeg_returncode: int
+    decode_errors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClipScore:
+    """``start`` is inclusive and ``end`` exclusive, in frames of the reference (of the input without one)."""
+
+    start: int
+    end: int
+    score: float
+    padded: bool = False
+
+
+@dataclass(frozen=True)
+class FrameScore:
+    index: int
+    pts_time: float
+    score: float
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Identity of a loaded model, as it stands in the results."""
+
+    name: str
+    kind: ModelKind
+    weights_sha256: str
+    clip_frames: int
+    scale: str
+    provenance: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """One input scored by one model."""
+
+    input: str
+    reference: str | None
+    model: str
+    score: float
+    pool: str
+    pooled: dict[str, float]
+    ci95: tuple[float, float]
+    clips: tuple[ClipScore, ...]
+    frames: tuple[FrameScore, ...]
+    integrity: Integrity
+    alignment: Alignment
+    wall_s: float
+    fps: float
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GateResult:
+    expression: str
+    value: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Environment:
+    ffmpeg: str
+    torch: str
+    device: str
+    precision: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything one run says; ``results.writers`` turns it into JSON schema 1.0, CSV, NDJSON or libvmaf's shape."""
+
+    tool_version: str
+    argv: tuple[str, ...]
+    environment: Environment
+    models: tuple[ModelInfo, ...]
+    plan: ComparisonPlan
+    results: tuple[Result, ...]
+    gates: tuple[GateResult, ...] = field(default=())
