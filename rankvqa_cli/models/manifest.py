@@ -1,0 +1,197 @@
+"""Which models there are: two folders, each with a ``manifest.json`` that pins every file by sha256. Knows no
+torch.
+
+The first folder is shipped with the package (``_weights`` inside the wheel, ``weights/`` beside a checkout);
+the second, ``$VQA_SCORE_HOME`` (``$XDG_DATA_HOME/vqa-score`` by default), holds what ``models import`` wrote.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from rankvqa_cli.errors import ModelError, OutputError, UsageError
+from rankvqa_cli.types import ModelKind
+
+MANIFEST = "manifest.json"
+SCHEMA = 1
+_PATH_LIKE = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".onnx")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class ManifestEntry:
+    """One model that can be asked for by ``name``. ``file`` and ``card`` are plain names inside ``folder``.
+
+    ``sha256`` is of the whole file, in hex; ``default_for`` says for which kind of scoring the model is taken
+    when none is named."""
+
+    name: str
+    file: str
+    sha256: str
+    kind: ModelKind
+    architecture: str
+    clip_frames: int
+    licence: str = ""
+    description: str = ""
+    card: str = ""
+    default_for: ModelKind | None = None
+    folder: Path = Path()
+
+    @property
+    def path(self) -> Path:
+        return self.folder / self.file
+
+
+def shipped_folder() -> Path:
+    """The folder of the models that come with the package."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "_weights"
+    return inside if inside.is_dir() else package.parent / "weights"
+
+
+def home_folder() -> Path:
+    """The user's own folder of models: ``$VQA_SCORE_HOME``, else ``vqa-score`` in the XDG data directory."""
+    named = os.environ.get("VQA_SCORE_HOME")
+    if named:
+        return Path(named)
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return Path(data) / "vqa-score"
+
+
+def check_name(name: str) -> str:
+    """Return ``name`` where it can name a model; UsageError where it could be taken for a path or an
+    option."""
+    if not _NAME.fullmatch(name) or name.endswith(_PATH_LIKE):
+        raise UsageError(
+            f"{name!r} cannot be a model's name: use up to 64 letters, digits, '.', '_' and '-', starting with "
+            "a letter or digit, without a file's suffix"
+        )
+    return name
+
+
+def manifest() -> tuple[ManifestEntry, ...]:
+    """Every model known by name, the shipped ones first; a name in the first folder hides one in the second.
+
+    Raises ModelError where a manifest is there but cannot be read.
+    """
+    entries: dict[str, ManifestEntry] = {}
+    for folder in (shipped_folder(), home_folder()):
+        for entry in read_manifest(folder):
+            entries.setdefault(entry.name, entry)
+    return tuple(entries.values())
+
+
+def locate(name_or_path: str) -> tuple[Path, str | None]:
+    """Find a model's file, and the sha256 it must have (None for a file that no manifest names).
+
+    Raises UsageError for a name nobody knows, ModelError for a file that ought to be there and is not.
+    """
+    entries = manifest()
+    for entry in entries:
+        if entry.name == name_or_path:
+            if not entry.path.is_file():
+                raise ModelError(
+                    f"model {entry.name!r}: its file {str(entry.path)!r} is missing; install the package again, "
+                    "or import the model again with 'vqa-score models import'"
+                )
+            return entry.path, entry.sha256
+    path = Path(name_or_path)
+    try:
+        if path.is_file():
+            return path, None
+    except (OSError, ValueError):  # a name too long for the file system, or with a NUL in it, is no path
+        raise UsageError(f"{name_or_path[:80]!r} is neither a model's name nor a file") from None
+    if path.name != name_or_path or name_or_path.endswith(_PATH_LIKE):
+        raise ModelError(
+            f"model file {name_or_path!r} does not exist or is not a file; check the path given to -m"
+        )
+    known = [entry.name for entry in entries]
+    near = difflib.get_close_matches(name_or_path, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known models: {', '.join(known) or 'none'}"
+    raise UsageError(f"unknown model {name_or_path!r}: {hint} ('vqa-score models list' names them all)")
+
+
+def read_manifest(folder: Path) -> tuple[ManifestEntry, ...]:
+    """The entries of one folder, none where it has no manifest; ModelError where the manifest is not one."""
+    path = folder / MANIFEST
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"cannot read the list of models {str(path)!r}: {error}") from error
+    try:
+        data = json.loads(text)
+        if data["schema"] != SCHEMA:
+            raise ValueError(f"schema {data['schema']!r} instead of {SCHEMA}")
+        return tuple(_entry(folder, item) for item in data["models"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(
+            f"the list of models {str(path)!r} is damaged ({type(error).__name__}: {error}); install the "
+            "package again, or restore the file"
+        ) from error
+
+
+def _entry(folder: Path, item: dict[str, Any]) -> ManifestEntry:
+    entry = ManifestEntry(**item, folder=folder)
+    for field in ("name", "file", "sha256", "architecture", "licence", "description", "card"):
+        if not isinstance(getattr(entry, field), str):
+            raise TypeError(f"{field} is not a string")
+    if entry.kind not in get_args(ModelKind) or entry.default_for not in (None, *get_args(ModelKind)):
+        raise ValueError(f"{entry.name}: no such kind of model")
+    if not isinstance(entry.clip_frames, int) or entry.clip_frames < 1:
+        raise ValueError(f"{entry.name}: clip_frames must be a positive whole number")
+    if not re.fullmatch(r"[0-9a-f]{64}", entry.sha256):
+        raise ValueError(f"{entry.name}: sha256 is not 64 hexadecimal digits")
+    for file in (entry.file, entry.card):
+        if file != os.path.basename(file) or file in (".", ".."):
+            raise ValueError(f"{entry.name}: {file!r} points out of the folder")
+    return entry
+
+
+def put_entry(entry: ManifestEntry) -> None:
+    """Add ``entry`` to its folder's manifest, in place of one of the same name; a new default displaces the
+    old.
+
+    The file is written whole or not at all. Raises OutputError where it cannot be written.
+    """
+    entries = {old.name: old for old in read_manifest(entry.folder)}
+    if entry.default_for is not None:
+        for old in list(entries.values()):
+            if old.default_for == entry.default_for:
+                entries[old.name] = dataclasses.replace(old, default_for=None)
+    entries[entry.name] = entry
+    models = []
+    for each in entries.values():
+        item = dataclasses.asdict(each)
+        del item["folder"]
+        models.append(item)
+    text = json.dumps({"schema": SCHEMA, "models": models}, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(entry.folder / MANIFEST, text.encode())
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` through a temporary file beside it; nothing is left behind on failure
+    (OutputError)."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"cannot write {str(path)!r}: {reason}; check the folder and the free space"
+        ) from error

@@ -1,0 +1,69 @@
+"""From a model's name or file to a model that scores: a dict of architectures, and the two steps through the
+store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from torch import Tensor
+
+from rankvqa_cli.errors import ModelError
+from rankvqa_cli.models.contract import FullReferenceModel
+from rankvqa_cli.models.store import ModelFile, locate, manifest, read_model
+
+Builder: TypeAlias = Callable[[ModelFile, dict[str, Tensor], str], FullReferenceModel]
+
+
+def _patchnet(header: ModelFile, tensors: dict[str, Tensor], sha256: str) -> FullReferenceModel:
+    from rankvqa_cli.models import patchnet
+
+    return patchnet.build(header, tensors, sha256)
+
+
+def _rankvqa(header: ModelFile, tensors: dict[str, Tensor], sha256: str) -> FullReferenceModel:
+    from rankvqa_cli.models import rankvqa
+
+    return rankvqa.build(header, tensors, sha256)
+
+
+BUILDERS: dict[str, Builder] = {"patchnet": _patchnet, "rankvqa": _rankvqa}
+
+
+def available() -> tuple[str, ...]:
+    """Names that ``load`` takes, the shipped models first."""
+    return tuple(entry.name for entry in manifest())
+
+
+def default_model(has_reference: bool) -> str:
+    """Name of the model that is taken where none is given. Raises ModelError where none is installed."""
+    kind = "full-reference" if has_reference else "no-reference"
+    for entry in manifest():
+        if entry.default_for == kind:
+            return entry.name
+    raise ModelError(
+        f"no {kind} model is installed as the default; name one with -m ('vqa-score models list')"
+    )
+
+
+def load(name_or_path: str) -> FullReferenceModel:
+    """Load a model by its name in a manifest, or from a model file, ready to score on the CPU in float32.
+
+    Raises UsageError for an unknown name and ModelError where the file is missing, damaged, swapped, of an
+    unknown architecture, or where its tensors are not those that its header describes."""
+    path, expected = locate(name_or_path)
+    header, tensors, sha256 = read_model(path, expected)
+    if header.architecture not in BUILDERS:
+        known = ", ".join(sorted(BUILDERS))
+        raise ModelError(
+            f"model file {str(path)!r} is of the architecture {header.architecture!r}, which this version does "
+            f"not know ({known}); update vqa-score"
+        )
+    try:
+        return BUILDERS[header.architecture](header, tensors, sha256)
+    except (RuntimeError, TypeError, ValueError, KeyError) as error:
+        # load_state_dict lists every key on lines of its own; the first two say enough
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"model file {str(path)!r}: header and tensors do not belong together ({reason}); get it again"
+        ) from error
