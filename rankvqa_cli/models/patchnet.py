@@ -1,0 +1,201 @@
+"""PatchNet: the real-time full-reference student with a patchified stem.
+
+A strided convolution turns every 4x4 block of luma into 16 channels, and every 4x4 block of 4:2:0 chroma into a
+few more, so nothing runs at full resolution and no colour conversion happens. A small pyramid (1/8, 1/16, 1/32)
+describes each frame. The comparison sees only differences of the two pyramids: what the distorted frame lost, what it
+gained, and how its error flickers. They pass visibility thresholds and gates that depend on the reference alone
+(masking by texture and motion) and then bias-free convolutions with rectifiers, so identical inputs give a distance
+of exactly 0 by construction, and the reference's share of the work is done once for any number of encodes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class PatchNetConfig:
+    """Widths are channels. ``luma`` and ``chroma`` count the stem's filters, ``pyramid`` the features at 1/8, 1/16
+    and 1/32 of the luma size, ``trunk`` the error maps at each of these levels."""
+
+    luma: int = 16
+    chroma: int = 8
+    pyramid: tuple[int, int, int] = (24, 40, 64)
+    trunk: int = 32
+
+
+TINY = PatchNetConfig(luma=4, chroma=2, pyramid=(4, 6, 8), trunk=4)
+
+
+class Features(NamedTuple):
+    """One chunk of frames. Shapes (N, C, h, w): ``luma`` at 1/4, ``chroma`` and ``p8`` at 1/8, ``p16``, ``p32``."""
+
+    luma: Tensor
+    chroma: Tensor
+    p8: Tensor
+    p16: Tensor
+    p32: Tensor
+
+
+class Gates(NamedTuple):
+    """Masking by the reference, each (N, trunk, h, w) in 0 to 2, for the merged errors of the three levels."""
+
+    g8: Tensor
+    g16: Tensor
+    g32: Tensor
+
+
+class Visibility(nn.Module):
+    """x -> x |x| / (|x| + t), t > 0 a channel: quadratic below the threshold, linear above, odd, 0 at 0."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.log_threshold = nn.Parameter(torch.full((1, channels, 1, 1), -2.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = x.abs()
+        return x * size.div(size + self.log_threshold.exp())
+
+
+def _dct_filters(count: int) -> Tensor:
+    """First ``count`` 4x4 DCT-II basis images in zigzag-like order of rising frequency, (count, 1, 4, 4)."""
+    position = (torch.arange(4) + 0.5) * math.pi / 4
+    basis = torch.stack([torch.cos(position * k) * math.sqrt((1 if k == 0 else 2) / 4) for k in range(4)])
+    order = sorted(((u, v) for u in range(4) for v in range(4)), key=lambda uv: (uv[0] + uv[1], uv))
+    images = [torch.outer(basis[u], basis[v]) for u, v in order]
+    return torch.stack([images[i % 16] for i in range(count)]).unsqueeze(1)
+
+
+def _half(x: Tensor) -> Tensor:
+    """2x2 mean, the last row and column of odd sizes included: (N, C, h, w) -> (N, C, ceil(h/2), ceil(w/2))."""
+    return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
+
+
+def _change(x: Tensor, before: Tensor | None, frames: int) -> Tensor:
+    """|x(t) - x(t - 1)| within clips: x is (B * frames, C, h, w), ``before`` the last frame of the chunk ahead.
+
+    A clip's first frame takes the change to its successor; a lone frame has none.
+    """
+    clips = x.unflatten(0, (-1, frames))
+    steps = (clips[:, 1:] - clips[:, :-1]).abs_()
+    if before is not None:
+        first = (clips[:, :1] - before.unsqueeze(1)).abs_()
+    elif frames > 1:
+        first = steps[:, :1]
+    else:
+        first = torch.zeros_like(clips)
+    return torch.cat([first, steps], dim=1).flatten(0, 1)
+
+
+class PatchNet(nn.Module):
+    """Frame-wise distance between a reference and a distorted clip; see the module's docstring."""
+
+    def __init__(self, config: PatchNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        p8, p16, p32 = config.pyramid
+        trunk = config.trunk
+        self.stem_luma = nn.Conv2d(1, config.luma, 4, stride=4, bias=False)
+        self.stem_chroma = nn.Conv2d(2, config.chroma, 4, stride=4, bias=False)
+        with torch.no_grad():
+            self.stem_luma.weight.copy_(_dct_filters(config.luma))
+        self.down8 = nn.Conv2d(config.luma, p8, 3, stride=2, padding=1)
+        self.mix8 = nn.Conv2d(config.chroma, p8, 1, bias=False)
+        self.conv8 = nn.Conv2d(p8, p8, 3, padding=1)
+        self.down16 = nn.Conv2d(p8, p16, 3, stride=2, padding=1)
+        self.conv16 = nn.Conv2d(p16, p16, 3, padding=1)
+        self.down32 = nn.Conv2d(p16, p32, 3, stride=2, padding=1)
+        self.conv32 = nn.Conv2d(p32, p32, 3, padding=1)
+
+        error8 = config.luma + config.chroma + p8
+        error16 = 3 * p16
+        error32 = 2 * p32
+        self.visible8, self.visible16, self.visible32 = map(Visibility, (error8, error16, error32))
+        self.gate8 = nn.Conv2d(p8, trunk, 1)
+        self.gate16 = nn.Conv2d(2 * p16, trunk, 1)
+        self.gate32 = nn.Conv2d(p32, trunk, 1)
+        self.merge8 = nn.Conv2d(error8, trunk, 1, bias=False)
+        self.merge16 = nn.Conv2d(error16 + trunk, trunk, 1, bias=False)
+        self.trunk16 = nn.Conv2d(trunk, trunk, 3, padding=1, bias=False)
+        self.merge32 = nn.Conv2d(error32 + trunk, trunk, 1, bias=False)
+        self.trunk32 = nn.Conv2d(trunk, trunk, 3, padding=1, bias=False)
+        # Heads add up rectified maps with positive weights, so a distance can only grow with what is seen.
+        self.log_head = nn.Parameter(torch.full((3, trunk), -3.0))
+
+    def features(self, luma: Tensor, chroma: Tensor) -> Features:
+        """Describe frames. ``luma`` (N, 1, H, W) and ``chroma`` (N, 2, H/2, W/2) float, H and W multiples of 8, in
+        units of ``prepare``."""
+        stem_luma = self.stem_luma(luma)  # (N, luma, H/4, W/4)
+        stem_chroma = self.stem_chroma(chroma)  # (N, chroma, H/8, W/8)
+        working = self.down8.weight.dtype
+        p8 = self.down8(stem_luma.to(working)).add_(self.mix8(stem_chroma.to(working))).relu_()
+        p8 = self.conv8(p8).relu_()  # (N, C8, H/8, W/8)
+        p16 = self.conv16(self.down16(p8).relu_()).relu_()  # (N, C16, H/16, W/16)
+        p32 = self.conv32(self.down32(p16).relu_()).relu_()  # (N, C32, H/32, W/32)
+        return Features(stem_luma, stem_chroma, p8, p16, p32)
+
+    def gates(self, reference: Features, frames: int, before: Features | None = None) -> Gates:
+        """Masking from the reference: texture at every level, motion at 1/16."""
+        motion = _change(reference.p16, None if before is None else before.p16, frames)
+        return Gates(
+            torch.sigmoid(self.gate8(reference.p8)).mul_(2),
+            torch.sigmoid(self.gate16(torch.cat([reference.p16, motion], dim=1))).mul_(2),
+            torch.sigmoid(self.gate32(reference.p32)).mul_(2),
+        )
+
+    def compare(
+        self,
+        reference: Features,
+        distorted: Features,
+        gates: Gates,
+        frames: int,
+        error_before: Tensor | None = None,
+    ) -> tuple[list[Tensor], Tensor]:
+        """Distances by place: three maps (N, 1, h, w) at 1/8, 1/16, 1/32, all >= 0, whose means add up to the
+        frame's distance; and the signed error at 1/16, to be handed to the next chunk as ``error_before``."""
+        working = reference.p8.dtype
+        # The stem stays in float32: small errors are differences of large numbers, which bfloat16 would swallow.
+        error_luma = _half((reference.luma - distorted.luma).abs_())
+        error_chroma = (reference.chroma - distorted.chroma).abs_()
+        signed8 = distorted.p8 - reference.p8
+        error8 = torch.cat([error_luma.to(working), error_chroma.to(working), signed8], dim=1)
+        seen8 = self.merge8(self.visible8(error8)).relu_() * gates.g8
+        signed16 = distorted.p16 - reference.p16
+        flicker = _change(signed16, error_before, frames)
+        error16 = torch.cat([signed16.relu(), (-signed16).relu_(), flicker], dim=1)
+        seen16 = self.merge16(torch.cat([self.visible16(error16), _half(seen8)], dim=1)).relu_() * gates.g16
+        seen16 = self.trunk16(seen16).relu_()
+        signed32 = distorted.p32 - reference.p32
+        error32 = torch.cat([signed32.relu(), (-signed32).relu_()], dim=1)
+        seen32 = self.merge32(torch.cat([self.visible32(error32), _half(seen16)], dim=1)).relu_() * gates.g32
+        seen32 = self.trunk32(seen32).relu_()
+        weights = self.log_head.exp().to(working)
+        maps = [
+            F.conv2d(seen, weight.view(1, -1, 1, 1)).float()
+            for seen, weight in zip((seen8, seen16, seen32), weights, strict=True)
+        ]
+        return maps, signed16.unflatten(0, (-1, frames))[:, -1]
+
+    def forward(
+        self, reference: tuple[Tensor, Tensor], distorted: Sequence[tuple[Tensor, Tensor]], frames: int
+    ) -> list[Tensor]:
+        """Distances (B, frames) of each distorted batch. Inputs are (luma, chroma) as in ``features``, the frames of
+        a clip following each other, N = B * frames."""
+        ref = self.features(*reference)
+        gates = self.gates(ref, frames)
+        return [
+            frame_distances(self.compare(ref, self.features(*planes), gates, frames)[0]).unflatten(0, (-1, frames))
+            for planes in distorted
+        ]
+
+
+def frame_distances(maps: Sequence[Tensor]) -> Tensor:
+    """Spatial means of the level maps, added: [(N, 1, h, w), ...] -> (N,)."""
+    return torch.stack([level.mean(dim=(1, 2, 3)) for level in maps]).sum(dim=0)
