@@ -219,6 +219,8 @@ class GateResult:
     expression: str
     value: float
     passed: bool
+    input: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Scores to answers: pooling, confidence, gates, writers."""
+"""What scores become: pools, intervals, gates, files. Imports neither torch nor click."""
