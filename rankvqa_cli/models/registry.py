@@ -16,9 +16,9 @@ Builder: TypeAlias = Callable[[ModelFile, dict[str, Tensor], str], FullReference
 
 
 def _patchnet(header: ModelFile, tensors: dict[str, Tensor], sha256: str) -> FullReferenceModel:
-    from rankvqa_cli.models import patchnet
+    from rankvqa_cli.models import patchnet_model
 
-    return patchnet.build(header, tensors, sha256)
+    return patchnet_model.build(header, tensors, sha256)
 
 
 def _rankvqa(header: ModelFile, tensors: dict[str, Tensor], sha256: str) -> FullReferenceModel:
@@ -56,8 +56,8 @@ def load(name_or_path: str) -> FullReferenceModel:
     if header.architecture not in BUILDERS:
         known = ", ".join(sorted(BUILDERS))
         raise ModelError(
-            f"model file {str(path)!r} is of the architecture {header.architecture!r}, which this version does "
-            f"not know ({known}); update vqa-score"
+            f"model file {str(path)!r} is of the architecture {header.architecture!r}, which this version "
+            f"does not know ({known}); update vqa-score"
         )
     try:
         return BUILDERS[header.architecture](header, tensors, sha256)
