@@ -70,8 +70,8 @@ def check_name(name: str) -> str:
     option."""
     if not _NAME.fullmatch(name) or name.endswith(_PATH_LIKE):
         raise UsageError(
-            f"{name!r} cannot be a model's name: use up to 64 letters, digits, '.', '_' and '-', starting with "
-            "a letter or digit, without a file's suffix"
+            f"{name!r} cannot be a model's name: use up to 64 letters, digits, '.', '_' and '-', starting "
+            "with a letter or digit, without a file's suffix"
         )
     return name
 
@@ -98,8 +98,8 @@ def locate(name_or_path: str) -> tuple[Path, str | None]:
         if entry.name == name_or_path:
             if not entry.path.is_file():
                 raise ModelError(
-                    f"model {entry.name!r}: its file {str(entry.path)!r} is missing; install the package again, "
-                    "or import the model again with 'vqa-score models import'"
+                    f"model {entry.name!r}: its file {str(entry.path)!r} is missing; install the package "
+                    "again, or import the model again with 'vqa-score models import'"
                 )
             return entry.path, entry.sha256
     path = Path(name_or_path)

@@ -118,8 +118,8 @@ def read_model(path: Path, expected_sha256: str | None = None) -> tuple[ModelFil
     metadata, tensors = _parse(path, data)
     if _KEY not in metadata:
         raise ModelError(
-            f"{str(path)!r} holds tensors but is no model file of vqa-score; a released PQANet checkpoint becomes "
-            "one with 'vqa-score models import FILE'"
+            f"{str(path)!r} holds tensors but is no model file of vqa-score; a released PQANet checkpoint "
+            "becomes one with 'vqa-score models import FILE'"
         )
     header = _parse_header(path, metadata[_KEY])
     _check_tensors(path, tensors)

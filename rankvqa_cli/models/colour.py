@@ -1,0 +1,114 @@
+"""From code values to floats: the only place where YUV becomes something a network sees.
+
+Every function takes a ``Clip`` (planes of uint8 or uint16) and returns a new contiguous tensor on the clip's
+device. Digital quantisation is that of Recommendations ITU-R BT.601-7 (2.5.3), BT.709-6 (3.4), BT.2020-2
+(table 5) and, for full range, BT.2100-2 (table 9): with n bits, limited luma spans 16 to 235 and chroma 16 to
+240, both times 2^(n-8); full range spans 0 to 2^n - 1 with chroma centred on 2^(n-1)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rankvqa_cli.errors import InputError
+from rankvqa_cli.models.contract import Clip
+
+# Kr and Kb, the weights of red and blue in luma, under FFmpeg's names of the matrices.
+LUMA_WEIGHTS: dict[str, tuple[float, float]] = {
+    "bt709": (0.2126, 0.0722),
+    "bt601": (0.299, 0.114),
+    "smpte170m": (0.299, 0.114),
+    "bt470bg": (0.299, 0.114),
+    "fcc": (0.30, 0.11),
+    "smpte240m": (0.212, 0.087),
+    "bt2020nc": (0.2627, 0.0593),
+}
+
+
+def code_luma(clip: Clip) -> Tensor:
+    """Luma code values over the largest one, whatever the range: (T, 1, H, W) float32 in 0 to 1.
+
+    This is what the published RankDVQA networks were given (8-bit values / 255).
+    """
+    return clip.luma.to(torch.float32).div_(2**clip.format.bit_depth - 1).unsqueeze(1)
+
+
+def nominal_luma(clip: Clip) -> Tensor:
+    """Luma with black at 0 and white at 1: (T, 1, H, W) float32; limited range may overshoot on both
+    sides."""
+    offset, span = _luma_levels(clip)
+    return clip.luma.to(torch.float32).sub_(offset).div_(span).unsqueeze(1)
+
+
+def nominal_chroma(clip: Clip) -> Tensor:
+    """Cb and Cr as the video has them: (T, 2, ceil(H / cy), ceil(W / cx)) float32, nominally -0.5 to 0.5.
+
+    Luma-only video has neutral chroma, 0 everywhere, on the 4:2:0 grid.
+    """
+    if clip.cb is None or clip.cr is None:
+        frames, height, width = clip.luma.shape
+        return torch.zeros(frames, 2, -(-height // 2), -(-width // 2), device=clip.luma.device)
+    depth = clip.format.bit_depth
+    span = 2.0**depth - 1 if clip.format.full_range else 224 * 2.0 ** (depth - 8)
+    planes = torch.stack([clip.cb.to(torch.float32), clip.cr.to(torch.float32)], dim=1)
+    return planes.sub_(2.0 ** (depth - 1)).div_(span)
+
+
+def chroma_420(clip: Clip) -> Tensor:
+    """``nominal_chroma`` on the 4:2:0 grid: (T, 2, ceil(H / 2), ceil(W / 2)).
+
+    Denser chroma (4:4:4, 4:2:2, 4:4:0) is averaged over the area of each 4:2:0 sample, the last row and
+    column of odd sizes over what there is; sparser chroma (4:1:1, 4:1:0) is repeated."""
+    chroma = nominal_chroma(clip)
+    if clip.cb is None:
+        return chroma
+    across, down = clip.format.chroma or (2, 2)
+    if across < 2 or down < 2:
+        kernel = (max(1, 2 // down), max(1, 2 // across))
+        chroma = F.avg_pool2d(chroma, kernel, ceil_mode=True, count_include_pad=False)
+    if across > 2 or down > 2:
+        chroma = chroma.repeat_interleave(max(1, down // 2), dim=2)
+        chroma = chroma.repeat_interleave(max(1, across // 2), dim=3)
+        height, width = clip.luma.shape[1:]
+        chroma = chroma[:, :, : -(-height // 2), : -(-width // 2)].contiguous()
+    return chroma
+
+
+def ycbcr(clip: Clip) -> Tensor:
+    """Nominal luma and chroma at luma's size: (T, 3, H, W) float32. Chroma is interpolated bilinearly.
+
+    Samples are taken as centred on the area they stand for, as in MPEG-1 and JPEG; the quarter-sample shift
+    of other sitings is the same for both inputs of a comparison."""
+    luma = nominal_luma(clip)
+    chroma = nominal_chroma(clip)
+    across, down = clip.format.chroma or (2, 2)
+    if across > 1 or down > 1:
+        chroma = F.interpolate(chroma, scale_factor=(float(down), float(across)), mode="bilinear")
+    return torch.cat([luma, chroma[:, :, : luma.shape[2], : luma.shape[3]]], dim=1)
+
+
+def rgb(clip: Clip) -> Tensor:
+    """Non-linear R'G'B' by the matrix of the video: (T, 3, H, W) float32, clamped to 0 to 1.
+
+    Inverts E'Cb = (E'B - E'Y) / (2 (1 - Kb)) and E'Cr = (E'R - E'Y) / (2 (1 - Kr)). Raises InputError for a
+    matrix that has no such form (constant luminance, ICtCp, ...)."""
+    if clip.format.matrix not in LUMA_WEIGHTS:
+        raise InputError(
+            f"matrix {clip.format.matrix!r} cannot be converted to RGB by this model; convert the video to one "
+            f"of {', '.join(LUMA_WEIGHTS)} first"
+        )
+    kr, kb = LUMA_WEIGHTS[clip.format.matrix]
+    y, cb, cr = ycbcr(clip).unbind(dim=1)
+    red = y + 2 * (1 - kr) * cr
+    blue = y + 2 * (1 - kb) * cb
+    green = (y - kr * red - kb * blue) / (1 - kr - kb)
+    return torch.stack([red, green, blue], dim=1).clamp_(0, 1)
+
+
+def _luma_levels(clip: Clip) -> tuple[float, float]:
+    """Code value of black, and how many code values white is above it."""
+    depth = clip.format.bit_depth
+    if clip.format.full_range:
+        return 0.0, 2.0**depth - 1
+    return 16 * 2.0 ** (depth - 8), 219 * 2.0 ** (depth - 8)
