@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fakes import report
+from fake_reports import report
 
 from rankvqa_cli.errors import UsageError
 from rankvqa_cli.results.formats import render

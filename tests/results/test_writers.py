@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes import report
+from fake_reports import report
 
 from rankvqa_cli.errors import OutputError, UsageError
 from rankvqa_cli.results import writers
