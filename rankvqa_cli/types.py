@@ -53,7 +53,8 @@ class FrameFormat:
     """Layout of decoded planar frames. ``bit_depth`` above 8 means little-endian uint16 samples.
 
     ``chroma`` is the (horizontal, vertical) subsampling divisor pair: (2, 2) is 4:2:0; ``None`` is luma only.
-    Chroma planes measure ceil(width / cx) x ceil(height / cy).
+    Chroma planes measure ceil(width / cx) x ceil(height / cy). ``matrix`` is one of ``bt601``, ``bt709``,
+    ``bt2020``, ``smpte240m``, ``fcc``; ``transfer`` is FFmpeg's name, ``bt709`` where nothing said otherwise.
     """
 
     width: int
@@ -83,12 +84,28 @@ class FrameFormat:
 
 
 @dataclass(frozen=True)
+class DecodeStart:
+    """How the reader gets at the first frame that is wanted.
+
+    ``stream`` counts the file's video streams from 0. ``seek_s`` is what ``-ss`` takes (None: from the beginning),
+    chosen between two frames so that no rounding matters; ``skip_frames`` are then still to be dropped.
+    ``stdin_head`` holds the bytes that probing took from stdin, to be fed to the decoder first.
+    """
+
+    stream: int = 0
+    seek_s: float | None = None
+    skip_frames: int = 0
+    stdin_head: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True)
 class VideoInfo:
     """What probing found. ``width`` and ``height`` are as displayed: after rotation, before any sample aspect ratio.
 
     ``pts_times`` holds presentation times relative to the stream's start, sorted, empty where the container has
     none (raw, stdin). ``frames`` is how many frames a whole decode should give, None where that cannot be known.
-    ``warnings`` are one-line facts worth telling (missing colour tags, interlaced, guessed rate ...).
+    ``warnings`` are one-line facts worth telling (missing colour tags, interlaced, guessed rate ...). ``assumed``
+    names what no tag said: any of ``range``, ``matrix``, ``primaries``, ``transfer``, ``rate``.
     """
 
     spec: InputSpec
@@ -111,6 +128,8 @@ class VideoInfo:
     codec: str = "unknown"
     container: str = "unknown"
     warnings: tuple[str, ...] = ()
+    start: DecodeStart = field(default=DecodeStart())
+    assumed: tuple[str, ...] = ()
 
 
 # --- how they are compared ---------------------------------------------------------------------------------------

@@ -1,0 +1,127 @@
+"""Find the FFmpeg binary and write the command lines that are run with it.
+
+Command lines are argv lists, built by ffmpeg-python and never seen by a shell. Files are untrusted: the
+demuxer is the one that probing settled on, only local files and pipes may be opened, and a file's name is
+data (``file:`` prefix, no image patterns).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from functools import lru_cache
+
+import ffmpeg
+import imageio_ffmpeg
+
+from rankvqa_cli.errors import InputError, UsageError
+
+BINARY_VARIABLE = "VQA_SCORE_FFMPEG"
+PROTOCOLS = "file,pipe"
+_VERSION = re.compile(r"^ffmpeg version (\S+)", re.MULTILINE)
+
+
+def find_ffmpeg() -> str:
+    """Path of the FFmpeg binary: ``VQA_SCORE_FFMPEG``, else ``ffmpeg`` on PATH, else the one inside
+    imageio-ffmpeg.
+
+    Raises UsageError where the variable names no executable, InputError where no FFmpeg is to be had.
+    """
+    chosen = os.environ.get(BINARY_VARIABLE)
+    if chosen:
+        found = shutil.which(chosen)
+        if found is None:
+            raise UsageError(
+                f"{BINARY_VARIABLE}={chosen!r} is no executable file: set it to an FFmpeg binary, or unset it"
+            )
+        return found
+    found = shutil.which("ffmpeg")
+    if found is not None:
+        return found
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        raise InputError(
+            f"no FFmpeg found: install one, or set {BINARY_VARIABLE} to its path, or reinstall imageio-ffmpeg"
+        ) from error
+
+
+@lru_cache(maxsize=8)
+def _version_of(binary: str) -> str:
+    try:
+        done = subprocess.run(
+            [binary, "-version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=30,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UsageError(
+            f"{binary!r} cannot be run as FFmpeg ({error}): set {BINARY_VARIABLE} to a working one"
+        ) from error
+    match = _VERSION.search(done.stdout)
+    if done.returncode != 0 or match is None:
+        raise UsageError(
+            f"{binary!r} does not answer -version as FFmpeg does: set {BINARY_VARIABLE} to an FFmpeg binary"
+        )
+    return match.group(1)
+
+
+def ffmpeg_version() -> str:
+    """Version string of the binary that ``find_ffmpeg`` finds, such as ``5.1.9`` or ``n9.0.2``."""
+    return _version_of(find_ffmpeg())
+
+
+def passthrough_options(version: str) -> dict[str, str]:
+    """The output option that keeps FFmpeg from duplicating or dropping frames; its name changed in FFmpeg
+    5.1.
+    """
+    match = re.match(r"n?(\d+)\.(\d+)", version)
+    if match is not None and (int(match.group(1)), int(match.group(2))) < (5, 1):
+        return {"vsync": "passthrough"}
+    return {"fps_mode": "passthrough"}
+
+
+def file_url(path: str) -> str:
+    """``path`` as FFmpeg shall open it: the prefix keeps names such as ``-x.mp4`` or ``a:b.mp4`` from
+    meaning something else.
+    """
+    return "pipe:0" if path == "-" else f"file:{path}"
+
+
+def decode_argv(
+    path: str,
+    input_options: dict[str, str],
+    filters: list[str],
+    *,
+    stream: int = 0,
+    frames: int | None = None,
+    threads: int | None = None,
+) -> list[str]:
+    """argv that decodes video stream ``stream`` of ``path``, runs ``filters`` and writes raw frames to
+    stdout.
+
+    ``input_options`` come before ``-i`` (``f``, ``ss``, ``video_size`` ...); ``filters`` are filter
+    descriptions in order, never empty.
+    """
+    binary = find_ffmpeg()
+    before = {"protocol_whitelist": PROTOCOLS, **input_options}
+    after = {
+        "map": f"0:v:{stream}",
+        "vf": ",".join(filters),
+        "f": "rawvideo",
+        **passthrough_options(_version_of(binary)),
+    }
+    if frames is not None:
+        after["frames:v"] = str(frames)
+    if threads is not None:
+        before["threads"] = str(threads)
+        after["filter_threads"] = str(threads)
+    node = ffmpeg.input(file_url(path), **before).output("pipe:1", **after)
+    node = node.global_args("-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+warning")
+    argv: list[str] = ffmpeg.compile(node, cmd=binary)
+    return argv

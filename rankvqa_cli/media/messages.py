@@ -1,0 +1,80 @@
+"""FFmpeg's stderr: drained by a thread so that it can never block the process, and boiled down to what
+tells of damage.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import IO
+
+MAX_MESSAGES = 20
+_MAX_LENGTH = 300
+_LEVELLED = re.compile(
+    r"^(?:\[(?P<who>[^\]]*?)(?: @ 0x[0-9a-fA-F]+)?\] )?"
+    r"(?:\[[^\]]* @ 0x[0-9a-fA-F]+\] )*\[(?P<level>[a-z]+)\] (?P<text>.*)$"
+)
+_ADDRESS = re.compile(r" @ 0x[0-9a-fA-F]+|0x[0-9a-fA-F]{6,}")
+_NUMBERS = re.compile(r"\d+")
+_SEVERE = {"error", "fatal", "panic"}
+_DAMAGE_WORDS = re.compile(
+    r"corrupt|truncat|ended prematurely|missing reference|invalid|error", re.IGNORECASE
+)
+
+
+class MessageCollector:
+    """Reads ``stream`` to its end in a thread of its own, keeping at most ``MAX_MESSAGES`` different lines.
+
+    Lines that differ only in numbers (macroblock positions, timestamps) count as one.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._seen: dict[str, tuple[str, int]] = {}
+        self._left_out = 0
+        self._thread = threading.Thread(target=self._drain, name="ffmpeg-stderr", daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Waits for the end of the stream and closes it."""
+        self._thread.join()
+        self._stream.close()
+
+    def errors(self) -> tuple[str, ...]:
+        """The lines, each with how often it came; meaningful after ``join``."""
+        lines = [text if count == 1 else f"{text} ({count} times)" for text, count in self._seen.values()]
+        if self._left_out:
+            lines.append(f"and {self._left_out} more lines")
+        return tuple(lines)
+
+    def _drain(self) -> None:
+        for raw in self._stream:
+            self._take(raw.decode("utf-8", "replace").rstrip())
+
+    def _take(self, line: str) -> None:
+        text = damage_in(line)
+        if text is None:
+            return
+        key = _NUMBERS.sub("#", text)
+        if key in self._seen:
+            first, count = self._seen[key]
+            self._seen[key] = (first, count + 1)
+        elif len(self._seen) < MAX_MESSAGES:
+            self._seen[key] = (text, 1)
+        else:
+            self._left_out += 1
+
+
+def damage_in(line: str) -> str | None:
+    """What a line of FFmpeg's log (``-loglevel level+warning``) says of damage, without addresses; None
+    where it says nothing.
+    """
+    match = _LEVELLED.match(line)
+    if match is None:
+        return None
+    level, text = match["level"], match["text"]
+    if level not in _SEVERE and not (level == "warning" and _DAMAGE_WORDS.search(text)):
+        return None
+    who = match["who"]
+    whole = f"{who}: {text}" if who else text
+    return _ADDRESS.sub("", whole)[:_MAX_LENGTH]
