@@ -7,14 +7,24 @@ from pathlib import Path
 import click
 
 
-@click.command("corpus", short_help="Make a training corpus: encodes of sources, cut into labelled patch clips.")
+@click.command(
+    "corpus", short_help="Make a training corpus: encodes of sources, cut into labelled patch clips."
+)
 @click.argument("sources", type=click.Path(exists=True, path_type=Path))
-@click.option("-o", "--output", "out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder.")
+@click.option(
+    "-o", "--output", "out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder."
+)
 @click.option("--seed", default=1, show_default=True, help="Seed of every random choice.")
-@click.option("--patches", default=5, show_default=True, type=click.IntRange(1), help="Places cut out of each source.")
-@click.option("--ladders", default=4, show_default=True, type=click.IntRange(1), help="Codec and size pairs a source.")
+@click.option(
+    "--patches", default=5, show_default=True, type=click.IntRange(1), help="Places cut out of each source."
+)
+@click.option(
+    "--ladders", default=4, show_default=True, type=click.IntRange(1), help="Codec and size pairs a source."
+)
 @click.option("--rungs", default=4, show_default=True, type=click.IntRange(2), help="Qualities a ladder.")
-@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Sources worked on at a time.")
+@click.option(
+    "--jobs", default=2, show_default=True, type=click.IntRange(1), help="Sources worked on at a time."
+)
 def command(sources: Path, out: Path, seed: int, patches: int, ladders: int, rungs: int, jobs: int) -> None:
     """Encode every source at several codecs, rates and coded sizes, cut 12-frame patch clips, and label them.
 
@@ -25,9 +35,13 @@ def command(sources: Path, out: Path, seed: int, patches: int, ladders: int, run
     Example:
       vqa-score corpus originals/ -o corpus/
     """
+    from rich.console import Console
+    from rich.progress import Progress
+
     from rankvqa_cli.training.corpus import CorpusOptions, list_sources, make_corpus
 
     listed = list_sources(sources)
     options = CorpusOptions(seed=seed, patches=patches, ladders=ladders, rungs=rungs)
-    with click.progressbar(length=len(listed), label="sources", file=click.get_text_stream("stderr")) as bar:
-        make_corpus(listed, options, out, jobs, lambda name: bar.update(1))
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("sources", total=len(listed))
+        make_corpus(listed, options, out, jobs, lambda _: bar.advance(task))

@@ -11,9 +11,9 @@ of exactly 0 by construction, and the reference's share of the work is done once
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,12 @@ class PatchNetConfig:
     pyramid: tuple[int, int, int] = (24, 40, 64)
     trunk: int = 32
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> PatchNetConfig:
+        """From a model file's header, which has no tuples. Raises TypeError for a field that is not known."""
+        p8, p16, p32 = (int(width) for width in values["pyramid"])
+        return cls(**{**values, "pyramid": (p8, p16, p32)})
+
 
 TINY = PatchNetConfig(luma=4, chroma=2, pyramid=(4, 6, 8), trunk=4)
 
@@ -45,7 +51,7 @@ class Features(NamedTuple):
 
 
 class Gates(NamedTuple):
-    """Masking by the reference, each (N, trunk, h, w) in 0 to 2, for the merged errors of the three levels."""
+    """Masking by the reference, each (N, trunk, h, w) in 0 to 1, for the merged errors of the three levels."""
 
     g8: Tensor
     g16: Tensor
@@ -83,10 +89,10 @@ def _change(x: Tensor, before: Tensor | None, frames: int) -> Tensor:
 
     A clip's first frame takes the change to its successor; a lone frame has none.
     """
-    clips = x.unflatten(0, (-1, frames))
-    steps = (clips[:, 1:] - clips[:, :-1]).abs_()
+    clips = x.view(-1, frames, *x.shape[1:])
+    steps = (clips[:, 1:] - clips[:, :-1]).abs()
     if before is not None:
-        first = (clips[:, :1] - before.unsqueeze(1)).abs_()
+        first = (clips[:, :1] - before.unsqueeze(1)).abs()
     elif frames > 1:
         first = steps[:, :1]
     else:
@@ -145,9 +151,9 @@ class PatchNet(nn.Module):
         """Masking from the reference: texture at every level, motion at 1/16."""
         motion = _change(reference.p16, None if before is None else before.p16, frames)
         return Gates(
-            torch.sigmoid(self.gate8(reference.p8)).mul_(2),
-            torch.sigmoid(self.gate16(torch.cat([reference.p16, motion], dim=1))).mul_(2),
-            torch.sigmoid(self.gate32(reference.p32)).mul_(2),
+            torch.sigmoid(self.gate8(reference.p8)),
+            torch.sigmoid(self.gate16(torch.cat([reference.p16, motion], dim=1))),
+            torch.sigmoid(self.gate32(reference.p32)),
         )
 
     def compare(
@@ -162,8 +168,8 @@ class PatchNet(nn.Module):
         frame's distance; and the signed error at 1/16, to be handed to the next chunk as ``error_before``."""
         working = reference.p8.dtype
         # The stem stays in float32: small errors are differences of large numbers, which bfloat16 would swallow.
-        error_luma = _half((reference.luma - distorted.luma).abs_())
-        error_chroma = (reference.chroma - distorted.chroma).abs_()
+        error_luma = _half((reference.luma - distorted.luma).abs())
+        error_chroma = (reference.chroma - distorted.chroma).abs()
         signed8 = distorted.p8 - reference.p8
         error8 = torch.cat([error_luma.to(working), error_chroma.to(working), signed8], dim=1)
         seen8 = self.merge8(self.visible8(error8)).relu_() * gates.g8
@@ -181,19 +187,7 @@ class PatchNet(nn.Module):
             F.conv2d(seen, weight.view(1, -1, 1, 1)).float()
             for seen, weight in zip((seen8, seen16, seen32), weights, strict=True)
         ]
-        return maps, signed16.unflatten(0, (-1, frames))[:, -1]
-
-    def forward(
-        self, reference: tuple[Tensor, Tensor], distorted: Sequence[tuple[Tensor, Tensor]], frames: int
-    ) -> list[Tensor]:
-        """Distances (B, frames) of each distorted batch. Inputs are (luma, chroma) as in ``features``, the frames of
-        a clip following each other, N = B * frames."""
-        ref = self.features(*reference)
-        gates = self.gates(ref, frames)
-        return [
-            frame_distances(self.compare(ref, self.features(*planes), gates, frames)[0]).unflatten(0, (-1, frames))
-            for planes in distorted
-        ]
+        return maps, signed16[frames - 1 :: frames]
 
 
 def frame_distances(maps: Sequence[Tensor]) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -57,7 +56,8 @@ class PatchNetModel:
         self.info = model_info(header, sha256)
         self.clip_frames = header.clip_frames
         self.calibration = header.calibration
-        self.network = network.eval().to(memory_format=torch.channels_last)
+        self.network = network.eval()
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.device = torch.device("cpu")
 
     def to(self, device: torch.device, dtype: torch.dtype) -> PatchNetModel:
@@ -107,11 +107,6 @@ def _last_frame(features: Features) -> Features:
 
 def build(header: ModelFile, tensors: dict[str, Tensor], sha256: str) -> PatchNetModel:
     """Builder of the architecture ``patchnet`` (see models.registry)."""
-    config = dict(header.config)
-    pyramid = config.pop("pyramid")
-    if not isinstance(pyramid, list):
-        raise ValueError("pyramid is not a list")
-    config_values = {key: int(str(value)) for key, value in config.items()}
-    network = PatchNet(replace(PatchNetConfig(**config_values), pyramid=tuple(int(str(w)) for w in pyramid)))
+    network = PatchNet(PatchNetConfig.from_json(header.config))
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     return PatchNetModel(header, network, sha256)

@@ -84,7 +84,13 @@ def _random_stream(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
-def _crop(clip: NDArray[np.uint8], size: tuple[int, int], places: Sequence[tuple[int, int, int]], patch: int, frames: int) -> NDArray[np.uint8]:
+def _crop(
+    clip: NDArray[np.uint8],
+    size: tuple[int, int],
+    places: Sequence[tuple[int, int, int]],
+    patch: int,
+    frames: int,
+) -> NDArray[np.uint8]:
     """Cut (x, y, first frame) patches out of (T, bytes) planar 4:2:0: (patches, frames, patch * patch * 3 / 2)."""
     width, height = size
     luma = clip[:, : width * height].reshape(-1, height, width)
@@ -107,7 +113,9 @@ def make_source(source: Source, options: CorpusOptions, out: Path) -> str:
     still_size = options.still_width, options.still_height
     clip, width, height = pristine_clip(source, options.frames, still_size, rng)
     if min(width, height) < options.patch:
-        raise InputError(f"{str(source.path)!r} is {width}x{height}: smaller than the patch of {options.patch}")
+        raise InputError(
+            f"{str(source.path)!r} is {width}x{height}: smaller than the patch of {options.patch}"
+        )
     starts = options.frames // options.clip_frames
     places = [
         (
@@ -127,7 +135,9 @@ def make_source(source: Source, options: CorpusOptions, out: Path) -> str:
         for encode in encodes:
             decoded, command = encode_and_decode(encode, raw, (width, height), 25, scratch)
             if len(decoded) != len(clip):
-                raise InputError(f"{encode} of {source.name!r} decodes to {len(decoded)} of {len(clip)} frames")
+                raise InputError(
+                    f"{encode} of {source.name!r} decodes to {len(decoded)} of {len(clip)} frames"
+                )
             distorted.append(_crop(decoded, (width, height), places, options.patch, options.clip_frames))
             commands.append(command)
         raw.unlink()
@@ -142,7 +152,10 @@ def make_source(source: Source, options: CorpusOptions, out: Path) -> str:
             "size": [width, height],
             "places": places,
             "encodes": [asdict(e) | {"ffmpeg": c} for e, c in zip(encodes, commands, strict=True)],
-            "labels": {k: v.astype(float).reshape(len(encodes), len(places)).round(3).tolist() for k, v in labels.items()},
+            "labels": {
+                k: v.astype(float).reshape(len(encodes), len(places)).round(3).tolist()
+                for k, v in labels.items()
+            },
         }
         (scratch / "index.json").write_text(json.dumps(index))
         os.rename(scratch, final)
@@ -166,7 +179,9 @@ def make_corpus(
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    files = sorted(out / source.name / part for source in sources for part in ("index.json", "ref.npy", "dist.npy"))
+    files = sorted(
+        out / source.name / part for source in sources for part in ("index.json", "ref.npy", "dist.npy")
+    )
     manifest = {
         "options": asdict(options),
         "sources": [source.name for source in sources],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def draw_ladders(rng: np.random.Generator, ladders: int, rungs: int) -> list[Enc
         codec = CODECS[name]
         coarse = codec.coarse if scale == 1.0 else codec.coarse - (codec.coarse - codec.fine) // 4
         edges = np.linspace(codec.fine, coarse, rungs + 1)
-        qualities = [int(rng.uniform(low, high)) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+        qualities = [int(rng.uniform(low, high)) for low, high in pairwise(edges)]
         encodes += [Encode(name, quality, scale) for quality in qualities]
     return encodes
 
@@ -77,7 +78,15 @@ def encode_and_decode(
     arguments += ["-i", str(source), "-threads", "1"]
     if encode.scale != 1.0:
         arguments += ["-vf", f"scale={coded_w}:{coded_h}:flags=bicubic"]
-    arguments += ["-c:v", codec.encoder, codec.quality_option, str(encode.quality), *codec.options, "-pix_fmt", "yuv420p"]
+    arguments += [
+        "-c:v",
+        codec.encoder,
+        codec.quality_option,
+        str(encode.quality),
+        *codec.options,
+        "-pix_fmt",
+        "yuv420p",
+    ]
     run_ffmpeg([*arguments, str(encoded)], subject=f"{encode}")
     data = run_ffmpeg(
         ["-threads", "1", "-i", str(encoded), "-vf", f"scale={width}:{height}:flags=bicubic,format=yuv420p"]

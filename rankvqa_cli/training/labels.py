@@ -40,6 +40,8 @@ def label_patches(
     for path in (*paths, log):
         path.unlink()
     return {
-        label: np.array([entry["metrics"][key] for entry in entries], np.float32).reshape(patches, frames).mean(axis=1)
+        label: np.array([entry["metrics"][key] for entry in entries], np.float32)
+        .reshape(patches, frames)
+        .mean(axis=1)
         for label, key in LABELS.items()
     }

@@ -1,4 +1,4 @@
-"""Pristine clips: a stretch of a video, reduced so that its own coding artefacts vanish, or a camera moving over a still.
+"""Pristine clips: a stretch of a video, reduced so that its coding artefacts vanish, or a camera path over a still.
 
 Everything is planar 8-bit 4:2:0, limited range, as raw bytes: luma H x W, then two chroma planes H/2 x W/2, a frame
 after the other.
@@ -44,7 +44,7 @@ class Source:
 def run_ffmpeg(
     arguments: list[str], *, stdin: bytes | None = None, subject: str = "", folder: Path | None = None
 ) -> bytes:
-    """Run FFmpeg (in ``folder``) to its end and return its stdout. Raises InputError with FFmpeg's last line where it fails."""
+    """Run FFmpeg (in ``folder``) to its end; returns its stdout. Raises InputError with its last line if it fails."""
     command = [find_ffmpeg(), "-hide_banner", "-loglevel", "error", "-y", *arguments]
     if stdin is None:
         command.insert(1, "-nostdin")
@@ -75,7 +75,9 @@ def video_clip(source: Source, frames: int) -> tuple[NDArray[np.uint8], int, int
     )
     clip = np.frombuffer(data, np.uint8).reshape(-1, width * height * 3 // 2)
     if len(clip) < frames:
-        raise InputError(f"{str(source.path)!r} gives {len(clip)} frames from {source.start_s} s; {frames} are needed")
+        raise InputError(
+            f"{str(source.path)!r} gives {len(clip)} frames from {source.start_s} s; {frames} are needed"
+        )
     return clip, width, height
 
 
@@ -100,7 +102,11 @@ def still_clip(
     shake = rng.choice([0.0, 0.5, 1.5])
     jitter = np.cumsum(rng.normal(0, 1, (frames, 2)), axis=0)
     jitter = shake * (jitter - jitter.mean(axis=0)) / max(1.0, float(np.abs(jitter).max()))
-    offset = (np.arange(frames) - (frames - 1) / 2)[:, None] * speed * np.array([math.cos(heading), math.sin(heading)])
+    offset = (
+        (np.arange(frames) - (frames - 1) / 2)[:, None]
+        * speed
+        * np.array([math.cos(heading), math.sin(heading)])
+    )
     path = offset + jitter
     slack = np.maximum(0.0, np.array([w, h]) / 2 - scale0 * np.array([width, height]) / 2)
     centre = np.array([w, h]) / 2 + rng.uniform(-0.8, 0.8, 2) * slack
@@ -113,7 +119,9 @@ def still_clip(
         x = centre[0] + path[t, 0] + scale * (xs * math.cos(angle) - ys * math.sin(angle))
         y = centre[1] + path[t, 1] + scale * (xs * math.sin(angle) + ys * math.cos(angle))
         grid = torch.stack([x / w * 2 - 1, y / h * 2 - 1], dim=-1).unsqueeze(0).float()
-        picture_t = image if scale <= 1 else F.avg_pool2d(image, 3, stride=1, padding=1, count_include_pad=False)
+        picture_t = (
+            image if scale <= 1 else F.avg_pool2d(image, 3, stride=1, padding=1, count_include_pad=False)
+        )
         frame = F.grid_sample(picture_t, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
         out.append(frame[0].clamp(0, 255).round().byte().permute(1, 2, 0).contiguous())
     rgb = torch.stack(out).numpy().tobytes()

@@ -1,0 +1,47 @@
+"""Losses of the full-reference models. Distances are >= 0, higher is worse; labels are 0 to 100, higher is better."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+#: Below this, two distances count as equal: it keeps the logarithm finite for near-identical clips.
+DISTANCE_FLOOR = 1e-3
+
+
+def log_distance(distance: Tensor) -> Tensor:
+    """log(D + floor): opinions follow the logarithm of a distance, and it resolves the top of the scale."""
+    return torch.log(distance + DISTANCE_FLOOR)
+
+
+def ranking_loss(
+    log_distances: Tensor, label: Tensor, better: Tensor, gain: Tensor, width: float
+) -> dict[str, Tensor]:
+    """Binary cross-entropy on the sigmoid of differences of (log) distances, as RankDVQA trains on pairs.
+
+    ``label`` (N,) gives the wish of a pair, sigmoid of the difference over ``width`` label points; pairs without
+    labels, or both within a point of either end of the scale, where the labels saturate, are left out. ``better``
+    (N, N) marks pairs ordered by construction. ``gain`` > 0 scales the differences. Returns the means ``pairs`` and
+    ``order``.
+    """
+    logits = gain * (log_distances.unsqueeze(0) - log_distances.unsqueeze(1))  # [i, j] > 0: i is better
+    upper = torch.ones_like(better).triu(1)
+    known = torch.isfinite(label)
+    filled = torch.nan_to_num(label)
+    saturated = (filled.unsqueeze(0).minimum(filled.unsqueeze(1)) > 99) | (
+        filled.unsqueeze(0).maximum(filled.unsqueeze(1)) < 1
+    )
+    usable = upper & known.unsqueeze(0) & known.unsqueeze(1) & ~saturated
+    wish = torch.sigmoid((filled.unsqueeze(1) - filled.unsqueeze(0)) / width)
+    zero = logits.sum() * 0
+    pairs = F.binary_cross_entropy_with_logits(logits[usable], wish[usable]) if usable.any() else zero
+    ordered = logits[better]
+    order = F.softplus(-ordered).mean() if better.any() else zero
+    return {"pairs": pairs, "order": order}
+
+
+def scale_loss(score: Tensor, label: Tensor) -> Tensor:
+    """Smooth L1 between 0-to-100 scores and labels, in units of 10 points; clips without a label are left out."""
+    known = torch.isfinite(label)
+    return F.smooth_l1_loss(score[known] / 10, label[known] / 10)

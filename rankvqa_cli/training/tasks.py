@@ -1,0 +1,141 @@
+"""What the loop trains: the full-reference student on ranked pairs of encodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+
+from rankvqa_cli.models.contract import Calibration
+from rankvqa_cli.models.patchnet import PatchNet
+from rankvqa_cli.models.patchnet_model import normalise
+from rankvqa_cli.training.datasets import BatchOptions, Sampler, SourceShard, to_planes
+from rankvqa_cli.training.losses import log_distance, ranking_loss, scale_loss
+from rankvqa_cli.types import FrameFormat
+
+
+class RankedModule(nn.Module):
+    """A network with what only its training needs: the gain of the ranking loss and a scale for its distances."""
+
+    def __init__(self, network: PatchNet) -> None:
+        super().__init__()
+        self.network = network
+        self.log_gain = nn.Parameter(torch.tensor(1.0))
+        self.log_midpoint = nn.Parameter(torch.tensor(0.0))
+        self.log_slope = nn.Parameter(torch.tensor(0.0))
+
+    def score(self, log_distances: Tensor) -> Tensor:
+        """The calibrated 0-to-100 score of log distances; the same curve as models.contract.Calibration."""
+        return 100 * torch.sigmoid(self.log_slope.exp() * (self.log_midpoint - log_distances))
+
+    @property
+    def calibration(self) -> Calibration:
+        return Calibration(float(self.log_midpoint.exp()), float(self.log_slope.exp()))
+
+
+@dataclass(frozen=True)
+class RankingWeights:
+    """Weights of the loss terms; ``width`` is the softness of a label's order, in label points."""
+
+    pairs: float = 1.0
+    order: float = 1.0
+    scale: float = 0.5
+    width: float = 5.0
+
+
+class RankingTask:
+    """Stage one of RankDVQA for the student: pairs of encodes, ranked by label and by construction."""
+
+    def __init__(
+        self,
+        network: PatchNet,
+        training: Sequence[SourceShard],
+        held_out: Sequence[SourceShard],
+        options: BatchOptions,
+        weights: RankingWeights,
+        seed: int,
+    ) -> None:
+        self.module = RankedModule(network)
+        self.sampler = Sampler(training, options, seed)
+        self.held_out = held_out
+        self.weights = weights
+
+    def losses(self, step: int) -> dict[str, Tensor]:
+        batch = self.sampler.batch(step)
+        network = self.module.network
+        reference = network.features(*_inputs(*batch.reference))
+        gates = network.gates(reference, batch.frames)
+        distorted = network.features(*_inputs(*batch.distorted))
+        repeated = [_repeat(x, batch.groups, batch.slots) for x in (*reference, *gates)]
+        maps, _ = network.compare(
+            type(reference)(*repeated[: len(reference)]),
+            distorted,
+            type(gates)(*repeated[len(reference) :]),
+            batch.frames,
+        )
+        distance = torch.stack([level.mean(dim=(1, 2, 3)) for level in maps]).sum(dim=0)
+        logs = log_distance(distance.view(-1, batch.frames).mean(dim=1))
+        terms = ranking_loss(logs, batch.label, batch.better, self.module.log_gain.exp(), self.weights.width)
+        return {
+            "pairs": self.weights.pairs * terms["pairs"],
+            "order": self.weights.order * terms["order"],
+            "scale": self.weights.scale * scale_loss(self.module.score(logs), batch.label),
+        }
+
+    def validate(self, module: nn.Module) -> dict[str, float]:
+        """On the held-out contents, first two places of each: SROCC against the labels (all pooled), share of
+        constructed orders kept, and RMSE of the calibrated score."""
+        if not self.held_out:
+            return {}
+        assert isinstance(module, RankedModule)
+        scores, labels, kept, orders = [], [], 0, 0
+        for shard in self.held_out:
+            for place in range(min(2, shard.reference.shape[0])):
+                logs = score_place(module, shard, place)
+                scores.append(module.score(logs).numpy())
+                labels.append(
+                    np.mean([shard.labels[k][:, place] for k in self.sampler.options.labels], axis=0)
+                )
+                for i, a in enumerate(shard.encodes):
+                    for j, b in enumerate(shard.encodes):
+                        if a.is_better_than(b):
+                            orders += 1
+                            kept += int(logs[i] < logs[j])
+        x, y = np.concatenate(scores), np.concatenate(labels)
+        return {
+            "held_srocc": float(spearmanr(x, y).statistic),
+            "held_rmse": float(np.sqrt(np.mean((x - y) ** 2))),
+            "held_order": kept / max(1, orders),
+        }
+
+
+def score_place(module: RankedModule, shard: SourceShard, place: int, frames: int = 2) -> Tensor:
+    """Log distances (E,) of every encode of a source at one place, from the first ``frames`` frames."""
+    straight = np.zeros(3, np.bool_)
+    reference = _inputs(*to_planes(shard.reference[place, :frames], straight))
+    network = module.network
+    described = network.features(*reference)
+    gates = network.gates(described, frames)
+    out = []
+    for encode in range(len(shard.encodes)):
+        features = network.features(*_inputs(*to_planes(shard.distorted[encode, place, :frames], straight)))
+        maps, _ = network.compare(described, features, gates, frames)
+        out.append(torch.stack([level.mean() for level in maps]).sum())
+    return log_distance(torch.stack(out))
+
+
+def _inputs(luma: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:
+    side = luma.shape[-1]
+    layout = FrameFormat(side, side, "yuv420p", 8, (2, 2), full_range=False, matrix="bt709")
+    y, c = normalise(luma.float(), chroma.float(), layout)
+    return y.unsqueeze(1), c
+
+
+def _repeat(x: Tensor, groups: int, slots: int) -> Tensor:
+    """(G * F, ...) to (G * S * F, ...): every group's clip once for each of its slots."""
+    clips = x.view(groups, 1, -1, *x.shape[1:])
+    return clips.expand(-1, slots, *[-1] * x.dim()).flatten(0, 2)
