@@ -262,3 +262,14 @@ class Report:
     plan: ComparisonPlan
     results: tuple[Result, ...]
     gates: tuple[GateResult, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one input is with one model; ``frames_total`` is None where the length is not known."""
+
+    input: str
+    model: str
+    frames_done: int
+    frames_total: int | None
+    fps: float
