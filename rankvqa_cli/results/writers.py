@@ -16,7 +16,18 @@ from rankvqa_cli.results.formats import FORMATS, render, require_one_input
 from rankvqa_cli.results.report import report_json
 from rankvqa_cli.types import Report
 
-__all__ = ["FORMATS", "STDOUT", "Target", "check", "report_json", "target", "write", "write_stdout"]
+__all__ = [
+    "FORMATS",
+    "STDOUT",
+    "Target",
+    "check",
+    "existing",
+    "report_json",
+    "require_stdout",
+    "target",
+    "write",
+    "write_stdout",
+]
 
 STDOUT = "-"
 SUFFIXES: dict[str, str] = {
@@ -70,8 +81,7 @@ def check(targets: Sequence[Target], inputs: Sequence[str], *, inputs_scored: in
             raise UsageError(f"the output {each.path!r} is given twice: give every -o a file of its own")
         seen.add(place)
         if each.path == STDOUT:
-            if sys.stdout is None:
-                raise OutputError("cannot write to stdout: it is closed; write to a file with -o FILE")
+            require_stdout()
             continue
         for name in inputs:
             with contextlib.suppress(OSError):
@@ -100,14 +110,19 @@ def write(report: Report, path: str, format: str, *, overwrite: bool = False) ->
 
 def write_stdout(data: bytes) -> None:
     """Write to stdout and flush it, so that a closed pipe or a full disk is noticed. Raises OutputError."""
-    if sys.stdout is None:
-        raise OutputError("cannot write to stdout: it is closed; write to a file with -o FILE")
+    require_stdout()
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
         sys.stdout.flush()
     except OSError as error:
         raise OutputError(f"cannot write to stdout: {_reason(error)}; nothing more is written") from error
+
+
+def require_stdout() -> None:
+    """Raise OutputError where the process was started without a stdout."""
+    if sys.stdout is None:
+        raise OutputError("cannot write to stdout: it is closed; redirect it to a file or to /dev/null")
 
 
 def _check_file(path: str, overwrite: bool) -> None:

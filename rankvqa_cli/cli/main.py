@@ -1,0 +1,154 @@
+"""The console entry. Commands are a table and are imported when they are run; errors become exit codes
+here."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from rankvqa_cli.cli.talk import Talk, level_in
+from rankvqa_cli.errors import ExitCode, UsageError, VqaError
+
+PROGRAM = "vqa-score"
+DISTRIBUTION = "vqa-score"
+DEFAULT_COMMAND = "score"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a command lives (``module:attribute``), and what it is for in one line."""
+
+    target: str
+    summary: str
+
+
+COMMANDS: dict[str, Entry] = {
+    "score": Entry("rankvqa_cli.cli.score:command", "Score videos (the default command)."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group over ``COMMANDS`` that imports one only when it is asked for, and scores when none is."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, attribute = entry.target.partition(":")
+        found = getattr(importlib.import_module(module), attribute)
+        if not isinstance(found, click.Command):
+            raise TypeError(f"{entry.target} is not a click command")
+        return found
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args:
+            raise UsageError(f"no video to score: write {PROGRAM} -i DISTORTED -ref REFERENCE (see --help)")
+        first = args[0]
+        own = {name for option in self.get_params(ctx) for name in option.opts}
+        if first not in COMMANDS and first not in own:
+            near = difflib.get_close_matches(first, COMMANDS, n=1)
+            if near and not os.path.lexists(first):
+                raise UsageError(f"no command or file is called {first!r}: did you mean {near[0]!r}?")
+            args = [DEFAULT_COMMAND, *args]
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The default command's help, and the other commands."""
+        default = self.get_command(ctx, DEFAULT_COMMAND)
+        assert default is not None
+        default.format_usage(ctx, formatter)
+        default.format_help_text(ctx, formatter)
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+        default.format_options(ctx, formatter)
+        default.format_epilog(ctx, formatter)
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(package_name=DISTRIBUTION, prog_name=PROGRAM, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Score encoded video."""
+
+
+def run(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code."""
+    sys.exit(main(sys.argv[1:] if argv is None else argv))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command line; the exit code. An expected failure is one line on stderr."""
+    talk = Talk(level_in(argv))
+    try:
+        with _asked_to_end(), cli.make_context(PROGRAM, list(argv), obj=talk) as ctx:
+            code = int(cli.invoke(ctx) or ExitCode.OK)
+    except click.exceptions.Exit as done:
+        code = done.exit_code
+    except click.ClickException as error:
+        talk.traceback(error)
+        talk.error(_in_our_words(error))
+        code = ExitCode.USAGE
+    except VqaError as error:
+        talk.traceback(error)
+        talk.error(str(error))
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        talk.error("interrupted: no output was written")
+        code = ExitCode.INTERRUPTED
+    except MemoryError as error:
+        talk.traceback(error)
+        talk.error("out of memory: close other programs, or score with fewer -threads")
+        code = ExitCode.DEVICE
+    return _flushed(talk, code)
+
+
+@contextlib.contextmanager
+def _asked_to_end() -> Iterator[None]:
+    """SIGTERM and SIGHUP unwind like Ctrl-C does, so that children are reaped and nothing half-written
+    stays."""
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, end)
+    yield
+
+
+def _in_our_words(error: click.ClickException) -> str:
+    message = error.format_message().strip().rstrip(".")
+    ctx = error.ctx if isinstance(error, click.UsageError) else None
+    hint = f" (see {ctx.command_path} --help)" if ctx is not None else ""
+    return f"{message[:1].lower()}{message[1:]}{hint}"
+
+
+def _flushed(talk: Talk, code: int) -> int:
+    """``code``, or that of an output failure where stdout did not take what was written to it."""
+    if sys.stdout is None:
+        return code
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        if code != ExitCode.OUTPUT:
+            talk.error(f"cannot write to stdout: {(error.strerror or str(error)).lower()}")
+        # What is still buffered would fail again, with a traceback, when the interpreter flushes it at exit.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        return ExitCode.OUTPUT
+    return code

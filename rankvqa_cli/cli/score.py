@@ -1,0 +1,255 @@
+"""``vqa-score [score]``: the default command. Check what is cheap to check, score, write, judge."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from fractions import Fraction
+
+import click
+
+from rankvqa_cli.cli import options, render
+from rankvqa_cli.cli.arguments import FFmpegCommand
+from rankvqa_cli.cli.progress import progress_line
+from rankvqa_cli.cli.rawvideo import RawOptions, raw_formats
+from rankvqa_cli.cli.talk import Talk
+from rankvqa_cli.errors import ExitCode, OutputError, UsageError
+from rankvqa_cli.results import writers
+from rankvqa_cli.results.gate import parse_gate
+from rankvqa_cli.types import Report
+
+STDIN = "-"
+
+EPILOG = """\b
+Examples:
+  vqa-score -i encode.mp4 -ref source.mp4
+  vqa-score -i 1M.mp4 -i 2M.mp4 -ref source.mov -o scores.json
+  vqa-score -i encode.mp4 -ref source.mp4 --fail-under mean=80 --fail-under p5=70
+  vqa-score -f rawvideo -s 1920x1080 -pix_fmt yuv420p10le -i a.yuv -ref b.yuv
+
+\b
+Exit codes:
+  0  scored, every gate passed       5  model or weights
+  1  a gate failed                   6  an output cannot be written
+  2  usage                           7  device failure
+  3  an input cannot be read         130  interrupted
+     or compared
+  4  decoding was damaged or incomplete
+"""
+
+
+@click.command("score", cls=FFmpegCommand, epilog=EPILOG)
+@options.input_options
+@options.comparison_options
+@options.model_options
+@options.result_options
+@options.talk_options
+@click.pass_obj
+def command(
+    talk: Talk,
+    inputs: tuple[str, ...],
+    reference: tuple[str, ...],
+    input_format: str | None,
+    size: tuple[int, int] | None,
+    pix_fmt: str | None,
+    framerate: Fraction | None,
+    ref_format: str | None,
+    ref_size: tuple[int, int] | None,
+    ref_pix_fmt: str | None,
+    ref_framerate: Fraction | None,
+    seek: float,
+    duration: float | None,
+    frames: int | None,
+    deinterlace: bool,
+    align: str | int,
+    allow_short: bool,
+    allow_damaged: bool,
+    explain: bool,
+    models: tuple[str, ...],
+    hop: int | None,
+    device: str,
+    precision: str,
+    threads: int | None,
+    pool: str,
+    outputs: tuple[str, ...],
+    output_format: str | None,
+    overwrite: bool,
+    never_overwrite: bool,
+    gates: tuple[str, ...],
+    loglevel: str,
+    no_progress: bool,
+) -> ExitCode:
+    """Score how much of a reference's quality its encodes have kept: 0 to 100, higher is better, identical
+    is 100.
+
+    The score goes to stdout, everything else to stderr. Options of more than one letter take one dash or two.
+    """
+    writers.require_stdout()
+    ref = check_inputs(inputs, reference)
+    if duration == 0.0:
+        raise UsageError("-t 0 leaves nothing to score: give a longer time, or leave -t out")
+    raw, ref_raw = raw_formats(
+        inputs,
+        ref,
+        RawOptions(input_format, size, pix_fmt, framerate),
+        RawOptions(ref_format, ref_size, ref_pix_fmt, ref_framerate),
+    )
+    check_names(models, gates)
+
+    if explain:
+        check_explain(outputs, output_format)
+        from rankvqa_cli.scoring import engine
+
+        plan, alignments = engine.explain(
+            inputs,
+            ref,
+            raw=raw,
+            ref_raw=ref_raw,
+            seek=seek,
+            duration=duration,
+            frames=frames,
+            align=align,
+            threads=threads,
+            allow_short=allow_short,
+            deinterlace=deinterlace,
+        )
+        shown = render.explain_json if output_format == "json" else render.explain_table
+        writers.write_stdout(shown(plan, alignments))
+        return ExitCode.OK
+
+    targets = output_targets(outputs, output_format)
+    read = [name for name in (*inputs, *reference) if name != STDIN]
+    reads_stdin = STDIN in (*inputs, *reference)
+    overwrite = settle_overwrite(targets, overwrite, never_overwrite, may_ask=not reads_stdin)
+    writers.check(targets, read, inputs_scored=len(inputs), overwrite=overwrite)
+
+    with progress_line(talk.says("info") and not no_progress) as listener:
+        from rankvqa_cli.scoring import engine
+
+        report = engine.score(
+            inputs,
+            ref,
+            models=models,
+            raw=raw,
+            ref_raw=ref_raw,
+            seek=seek,
+            duration=duration,
+            frames=frames,
+            align=align,
+            hop=hop,
+            device=device,
+            precision=precision,
+            threads=threads,
+            pool=pool,
+            allow_short=allow_short,
+            allow_damaged=allow_damaged,
+            deinterlace=deinterlace,
+            fail_under=gates,
+            argv=("vqa-score", *sys.argv[1:]),
+            progress=listener,
+        )
+    say(talk, report)
+    failures = deliver(report, targets, overwrite)
+    verdict = judge(talk, report)
+    for failure in failures[1:]:
+        talk.error(str(failure))
+    if failures:
+        raise failures[0]
+    return verdict
+
+
+def check_inputs(inputs: Sequence[str], reference: Sequence[str]) -> str | None:
+    """The reference, if any. UsageError where nothing is to be scored, or a stream would be read twice."""
+    if not inputs:
+        raise UsageError("no video to score: write vqa-score -i DISTORTED -ref REFERENCE (see --help)")
+    if len(reference) > 1:
+        raise UsageError(f"-ref is given {len(reference)} times: one run has one reference")
+    if "" in (*inputs, *reference):
+        raise UsageError("a file name is empty: give a file (is a variable of your script unset?)")
+    if [*inputs, *reference].count(STDIN) > 1:
+        raise UsageError("stdin (-) can be read only once: give files for all videos but one")
+    return reference[0] if reference else None
+
+
+def check_names(models: Sequence[str], gates: Sequence[str]) -> None:
+    """UsageError for a gate or a model's name that nobody knows, ModelError for a model file that is not
+    there."""
+    from rankvqa_cli.models.manifest import locate
+
+    for gate in gates:
+        parse_gate(gate)
+    for model in models:
+        locate(model)
+
+
+def check_explain(outputs: Sequence[str], output_format: str | None) -> None:
+    """UsageError where results are asked for, which --explain does not make."""
+    if outputs:
+        raise UsageError("--explain prints the plan to stdout and writes no results: leave out -o")
+    if output_format not in (None, "json"):
+        raise UsageError(f"--explain prints a table, or json with --format json, but not {output_format}")
+
+
+def output_targets(outputs: Sequence[str], output_format: str | None) -> list[writers.Target]:
+    """Where results go beside the bare scores; a format without a file means stdout."""
+    if not outputs and output_format is not None:
+        outputs = (writers.STDOUT,)
+    return [writers.target(path, output_format) for path in outputs]
+
+
+def settle_overwrite(targets: Sequence[writers.Target], yes: bool, never: bool, *, may_ask: bool) -> bool:
+    """Whether existing files are overwritten: as -y and -n say, else as the user says who sits at a
+    terminal."""
+    if yes and never:
+        raise UsageError("-y and -n contradict each other: give one of them")
+    there = writers.existing(targets)
+    if yes or never or not there or not may_ask or not sys.stdin.isatty() or not sys.stderr.isatty():
+        return yes
+    for path in there:
+        if not click.confirm(f"{render.visible(path)} exists already. Overwrite?", err=True):
+            raise OutputError(f"{path!r} is not overwritten: write to another file with -o")
+    return True
+
+
+def say(talk: Talk, report: Report) -> None:
+    """What the user has to know beside the score: warnings, and what was done to the frames before
+    comparing them."""
+    planned = [*([report.plan.reference] if report.plan.reference else []), *report.plan.inputs]
+    for each in planned:
+        for warning in dict.fromkeys((*each.info.warnings, *each.warnings)):
+            talk.warning(f"{each.info.spec.path!r}: {warning}")
+        for step in each.steps:
+            talk.info(f"{each.info.spec.path!r}: {step}")
+    for result in report.results:
+        for warning in result.warnings:
+            talk.warning(f"{result.input!r}: {warning}")
+        if result.alignment.offset:
+            talk.info(
+                f"{result.input!r}: aligned by {result.alignment.offset:+d} frames "
+                f"(confidence {result.alignment.confidence:.2f})"
+            )
+    talk.debug(f"ran with {report.environment}")
+
+
+def deliver(report: Report, targets: Sequence[writers.Target], overwrite: bool) -> list[OutputError]:
+    """Write every target and the scores; one that fails does not keep the others from being written."""
+    failures: list[OutputError] = []
+    for target in targets:
+        try:
+            writers.write(report, target.path, target.format, overwrite=overwrite)
+        except OutputError as error:
+            failures.append(error)
+    if all(target.path != writers.STDOUT for target in targets):
+        try:
+            writers.write_stdout(render.table(report) if sys.stdout.isatty() else render.plain(report))
+        except OutputError as error:
+            failures.append(error)
+    return failures
+
+
+def judge(talk: Talk, report: Report) -> ExitCode:
+    """One line a failed gate, and the exit code that the gates make."""
+    failed = [gate for gate in report.gates if not gate.passed]
+    for gate in failed:
+        talk.error(render.failed_gate(gate))
+    return ExitCode.GATE_FAILED if failed else ExitCode.OK
