@@ -20,7 +20,6 @@ from rankvqa_cli.cli.talk import Talk, level_in
 from rankvqa_cli.errors import ExitCode, UsageError, VqaError
 
 PROGRAM = "vqa-score"
-DISTRIBUTION = "vqa-score"
 DEFAULT_COMMAND = "score"
 
 
@@ -80,7 +79,9 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(package_name=DISTRIBUTION, prog_name=PROGRAM, message="%(prog)s %(version)s")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Version."
+)
 def cli() -> None:
     """Score encoded video."""
 
