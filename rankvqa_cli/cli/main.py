@@ -73,14 +73,30 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
         default.format_options(ctx, formatter)
+        records = [option.get_help_record(ctx) for option in self.params]
+        with formatter.section("Program"):
+            formatter.write_dl([record for record in records if record is not None])
         default.format_epilog(ctx, formatter)
+
+
+def _print_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from rankvqa_cli.version import version
+
+        click.echo(f"{PROGRAM} {version()}")
+        ctx.exit()
 
 
 @click.group(
     cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Version."
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
 )
 def cli() -> None:
     """Score encoded video."""
