@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import importlib
 import os
 import signal
@@ -126,6 +127,12 @@ def main(argv: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         talk.error("interrupted: no output was written")
         code = ExitCode.INTERRUPTED
+    except OSError as error:
+        # click prints help and listings itself; whatever else can fail has been translated on its way here.
+        if error.filename is not None or error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
+        talk.error(_stdout_failed(error))
+        code = ExitCode.OUTPUT
     except MemoryError as error:
         talk.traceback(error)
         talk.error("out of memory: close other programs, or score with fewer -threads")
@@ -155,17 +162,21 @@ def _in_our_words(error: click.ClickException) -> str:
 
 
 def _flushed(talk: Talk, code: int) -> int:
-    """``code``, or that of an output failure where stdout did not take what was written to it."""
+    """``code``, or that of an output failure where stdout does not take what is still buffered for it."""
     if sys.stdout is None:
         return code
     try:
         sys.stdout.flush()
     except OSError as error:
         if code != ExitCode.OUTPUT:
-            talk.error(f"cannot write to stdout: {(error.strerror or str(error)).lower()}")
+            talk.error(_stdout_failed(error))
         # What is still buffered would fail again, with a traceback, when the interpreter flushes it at exit.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
         return ExitCode.OUTPUT
     return code
+
+
+def _stdout_failed(error: OSError) -> str:
+    return f"cannot write to stdout: {(error.strerror or str(error)).lower()}; nothing more is written"
