@@ -27,22 +27,19 @@ class FrameSource(Protocol):
         """Fill ``buffer`` with the next frame; False at the end of the stream."""
         ...
 
-    def close(self) -> None:
-        """End the stream, also from another thread: a waiting ``read_into`` returns or raises soon."""
+    def kill(self) -> None:
+        """End the stream, from any thread: a waiting ``read_into`` returns."""
         ...
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One decoded video: compared frame n is its frame ``n + skip``, ``pairing[n + skip]`` where that is set.
-
-    Where other streams end first, up to ``slack`` + 1 frames are read on to see how much is left.
-    """
+    """One decoded video: compared frame n is its frame n + ``skip``. Where other streams end first, up to
+    ``slack`` + 1 frames are read on to see how much is left."""
 
     source: FrameSource
     frame_bytes: int
     skip: int = 0
-    pairing: tuple[int, ...] = ()
     slack: int = 0
 
 
@@ -71,42 +68,29 @@ class _StoppedError(Exception):
 
 
 class _Lane:
-    """Where a stream stands: ``position`` frames were taken from its source, ``left`` of them beyond the end
-    of the pass."""
+    """Where a stream stands: how many frames were ``compared``, and how many are ``left`` after those."""
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
-        self.position = 0
+        self.to_skip = stream.skip
         self.compared = 0
         self.left = 0
         self.at_end = False
-        self._last: Rows | None = None
 
-    def read(self, n: int, row: Rows) -> bool:
-        """Put compared frame ``n`` into ``row``. Frames before it are dropped, the one before it may be asked
-        for again. False where there is no such frame."""
-        wanted = n + self.stream.skip
-        if self.stream.pairing:
-            if wanted >= len(self.stream.pairing):
-                return False
-            wanted = self.stream.pairing[wanted]
-        if wanted < self.position and self._last is not None:
-            row[:] = self._last
-        while self.position <= wanted:
-            if not self._next(row):
-                return False
-        self._last = row
-        return True
+    def read(self, row: Rows) -> bool:
+        """Put the next compared frame into ``row``; False where there is none."""
+        while self.to_skip and self._next(row):
+            self.to_skip -= 1
+        return self._next(row)
 
     def read_on(self, row: Rows, left: int) -> None:
         """See how many frames are left, of which ``left`` were read already."""
         self.left = left
-        while not self.at_end and self.left <= self.stream.slack and self._next(row):
+        while self.left <= self.stream.slack and self._next(row):
             self.left += 1
 
     def _next(self, row: Rows) -> bool:
         self.at_end = self.at_end or not self.stream.source.read_into(row.data)
-        self.position += not self.at_end
         return not self.at_end
 
 
@@ -150,7 +134,7 @@ class Prefetcher:
         self._wake()
         if not self._reading.done():
             for lane in self._lanes:
-                lane.stream.source.close()
+                lane.stream.source.kill()
         self._executor.shutdown()
 
     def __iter__(self) -> Iterator[ClipSet]:
@@ -198,7 +182,7 @@ class Prefetcher:
         while True:
             for grid in self._grids:
                 grid.open(n)
-            present = [i for i in alive if self._lanes[i].read(n, self._grids[0].row(i, n))]
+            present = [i for i in alive if self._lanes[i].read(self._grids[0].row(i, n))]
             if 0 not in present or (present == [0] and len(self._lanes) > 1):
                 break
             alive = present

@@ -22,11 +22,11 @@ class Numbers:
     fails_at: int | None = None
     blocks_at: int | None = None
     read: int = 0
-    closed: threading.Event = field(default_factory=threading.Event)
+    killed: threading.Event = field(default_factory=threading.Event)
 
     def read_into(self, buffer: memoryview) -> bool:
         if self.read == self.blocks_at:
-            self.closed.wait(20)
+            self.killed.wait(20)
             return False
         if self.read == self.fails_at:
             raise OSError("the pipe broke")
@@ -36,12 +36,12 @@ class Numbers:
         self.read += 1
         return True
 
-    def close(self) -> None:
-        self.closed.set()
+    def kill(self) -> None:
+        self.killed.set()
 
 
-def stream(source: Numbers, skip: int = 0, pairing: tuple[int, ...] = (), slack: int = 0) -> Stream:
-    return Stream(source, 4, skip, pairing, slack)
+def stream(source: Numbers, skip: int = 0, slack: int = 0) -> Stream:
+    return Stream(source, 4, skip, slack)
 
 
 def collect(prefetcher: Prefetcher) -> list[tuple[int, ClipWindow, list[list[int] | None]]]:
@@ -86,15 +86,6 @@ def test_alignment_skips_frames() -> None:
         [[3, 4, 5], [105, 106, 107]],
     ]
     assert prefetcher.tallies() == (Tally(6, 2, True), Tally(6, 0, True))
-
-
-@pytest.mark.parametrize("grid", [(3, 3), (3, 2), (3, 5)])
-def test_pairing_repeats_and_drops(grid: tuple[int, int]) -> None:
-    pairing = (0, 0, 0, 2, 3, 5, 5, 8)
-    items = collect(Prefetcher([stream(Numbers(8)), stream(Numbers(9), pairing=pairing)], [grid]))
-    for _, window, (reference, distorted) in items:
-        assert reference == list(range(window.start, window.end))
-        assert distorted == list(pairing[window.start : window.end])
 
 
 @pytest.mark.parametrize(("reference", "distorted"), [(50, 7), (7, 50), (7, 8), (8, 7)])
@@ -152,5 +143,5 @@ def test_leaving_early_joins_the_thread(blocks_at: int | None) -> None:
     source = Numbers(200, blocks_at=blocks_at)
     with Prefetcher([stream(source)], [(4, 4)]) as prefetcher:
         next(iter(prefetcher))
-    assert source.closed.is_set()
+    assert source.killed.is_set()
     assert not any(thread.name.startswith("prefetch") for thread in threading.enumerate())

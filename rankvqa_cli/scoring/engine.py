@@ -1,0 +1,191 @@
+"""The main path: probe, plan, align, decode, score, pool. ``score`` is the whole Python API.
+
+torch is not imported with this module: models are loaded in the background while FFmpeg decodes for the alignment.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeAlias
+
+from rankvqa_cli.errors import InputError, UsageError
+from rankvqa_cli.media.align import find_offset
+from rankvqa_cli.media.ffmpeg import ffmpeg_version
+from rankvqa_cli.media.plan import make_plan
+from rankvqa_cli.media.probe import probe
+from rankvqa_cli.media.wording import quoted
+from rankvqa_cli.results.gate import evaluate, parse_gate, require_models
+from rankvqa_cli.results.pooling import require_pool
+from rankvqa_cli.scoring.clips import require_hop
+from rankvqa_cli.scoring.passes import Pass, inputs_that_fit, plan_passes
+from rankvqa_cli.scoring.summary import summarise
+from rankvqa_cli.types import (
+    Alignment,
+    ComparisonPlan,
+    InputSpec,
+    Progress,
+    RawFormat,
+    ReadOptions,
+    Report,
+)
+from rankvqa_cli.version import version
+
+if TYPE_CHECKING:
+    from rankvqa_cli.scoring.runner import InputScores, Job
+    from rankvqa_cli.scoring.runtime import Runtime
+
+File: TypeAlias = "str | os.PathLike[str]"
+_log = logging.getLogger(__name__)
+
+
+def score(
+    inputs: File | Sequence[File],
+    reference: File | None = None,
+    *,
+    models: Sequence[str] = (),
+    raw: RawFormat | None = None,
+    ref_raw: RawFormat | None = None,
+    seek: float = 0.0,
+    duration: float | None = None,
+    frames: int | None = None,
+    align: str | int = "auto",
+    hop: int | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    pool: str = "mean",
+    allow_short: bool = False,
+    allow_damaged: bool = False,
+    deinterlace: bool = False,
+    fail_under: Sequence[str] = (),
+    argv: Sequence[str] = (),
+    progress: Callable[[Progress], None] | None = None,
+) -> Report:
+    """Score one or several videos against ``reference``; the arguments are the command line's options.
+
+    ``inputs`` and ``reference`` are file names, ``-`` is stdin. ``raw`` and ``ref_raw`` describe headerless video,
+    and are None where the file has a header. Scores are 0 to 100, higher is better; an input that equals the
+    reference has exactly 100.
+
+    Raises UsageError (an argument is wrong), InputError (a file cannot be read or compared), DamagedError (decoding was
+    incomplete), ModelError, DeviceError. Failed gates are not raised: see ``Report.gates``.
+    """
+    require_pool(pool)
+    require_hop(hop, 1)
+    gates = [parse_gate(text) for text in fail_under]
+    options = ReadOptions(seek, duration, frames, threads, deinterlace)
+    plan = _plan(inputs, reference, raw, ref_raw, options, allow_short)
+    with ThreadPoolExecutor(1) as background:
+        loading = background.submit(_load, models, plan.reference is not None, device, precision, threads)
+        alignments = _align(plan, options, align)
+        runtime = loading.result()
+    require_models(gates, [model.info.name for model in runtime.models])
+    from rankvqa_cli.scoring.runner import Job
+
+    job = Job(plan, alignments, options, runtime, hop, allow_short, allow_damaged, progress)
+    results = tuple(
+        summarise(job.reference, scores, model.info, clips, pool)
+        for scores in _run_passes(job)
+        for model, clips in zip(runtime.models, scores.clips, strict=True)
+    )
+    return Report(
+        tool_version=version(),
+        argv=tuple(argv),
+        environment=runtime.environment(ffmpeg_version()),
+        models=tuple(model.info for model in runtime.models),
+        plan=plan,
+        results=results,
+        gates=evaluate(gates, results),
+    )
+
+
+def explain(
+    inputs: File | Sequence[File],
+    reference: File | None = None,
+    *,
+    raw: RawFormat | None = None,
+    ref_raw: RawFormat | None = None,
+    seek: float = 0.0,
+    duration: float | None = None,
+    frames: int | None = None,
+    align: str | int = "auto",
+    threads: int | None = None,
+    allow_short: bool = False,
+    deinterlace: bool = False,
+) -> tuple[ComparisonPlan, tuple[Alignment, ...]]:
+    """What ``score`` would compare, and how each input is aligned; the arguments are those of ``score``.
+
+    No model is loaded.
+    """
+    options = ReadOptions(seek, duration, frames, threads, deinterlace)
+    plan = _plan(inputs, reference, raw, ref_raw, options, allow_short)
+    return plan, _align(plan, options, align)
+
+
+def _plan(
+    inputs: File | Sequence[File],
+    reference: File | None,
+    raw: RawFormat | None,
+    ref_raw: RawFormat | None,
+    options: ReadOptions,
+    allow_short: bool,
+) -> ComparisonPlan:
+    names = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
+    if not names:
+        raise UsageError("nothing to score: give at least one input")
+    infos = [probe(InputSpec(os.fspath(name), raw), options) for name in names]
+    ref_info = None if reference is None else probe(InputSpec(os.fspath(reference), ref_raw), options)
+    return make_plan(ref_info, infos, options, allow_short=allow_short)
+
+
+def _align(plan: ComparisonPlan, options: ReadOptions, mode: str | int) -> tuple[Alignment, ...]:
+    if plan.reference is None:
+        return tuple(Alignment(0, 0.0, mode="off") for _ in plan.inputs)
+    return tuple(find_offset(plan.reference, planned, options, mode) for planned in plan.inputs)
+
+
+def _load(
+    models: Sequence[str], has_reference: bool, device: str, precision: str, threads: int | None
+) -> Runtime:
+    # Takes seconds, nearly all of them importing torch.
+    from rankvqa_cli.scoring.runtime import load_runtime
+
+    return load_runtime(
+        models, has_reference=has_reference, device=device, precision=precision, threads=threads
+    )
+
+
+def _run_passes(job: Job) -> list[InputScores]:
+    """Scores of every input, in the plan's order."""
+    from rankvqa_cli.scoring.device import computing
+    from rankvqa_cli.scoring.runner import run_pass
+
+    lengths = [model.clip_frames for model in job.runtime.models]
+    waiting = deque(plan_passes(job.plan, job.alignments, inputs_that_fit(job.reference, lengths)))
+    scored: dict[int, InputScores] = {}
+    with computing(job.runtime.compute):
+        while waiting:
+            if scored or len(waiting) > 1:
+                _say_passes(job, waiting)
+            work = waiting.popleft()
+            outcome = run_pass(job, work)
+            scored.update({scores.index: scores for scores in outcome.scores})
+            waiting.extend(Pass((index,), work.ref_skip, None) for index in outcome.left_out)
+    return [scored[index] for index in range(len(job.plan.inputs))]
+
+
+def _say_passes(job: Job, waiting: Sequence[Pass]) -> None:
+    """Several decodes of the reference: say so, and refuse where it is a pipe."""
+    names = "; ".join(
+        ", ".join(quoted(job.plan.inputs[index].info.spec.path) for index in work.inputs) for work in waiting
+    )
+    if job.reference.info.spec.path == "-":
+        raise InputError(
+            f"the reference on stdin can be read once, but the inputs differ in offset or length ({names}): "
+            "give it as a file"
+        )
+    _log.info("the reference is decoded once more for each group of inputs: %s", names)

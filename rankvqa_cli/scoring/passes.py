@@ -1,0 +1,67 @@
+"""Which inputs are decoded together with the reference, and what of each is compared."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rankvqa_cli.scoring.grid import SLOTS
+from rankvqa_cli.types import Alignment, ComparisonPlan, PlannedInput
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One decode of the reference. ``inputs`` are indices into the plan's inputs.
+
+    Frame n of the compared part is frame n + ``ref_skip`` of the reference; ``frames`` is how many frames are
+    compared, None where that is seen only in the end.
+    """
+
+    inputs: tuple[int, ...]
+    ref_skip: int
+    frames: int | None
+
+
+def ref_skip(alignment: Alignment) -> int:
+    """Leading frames of the reference that no frame of the distorted shows."""
+    return max(0, -alignment.offset)
+
+
+def dist_skip(alignment: Alignment) -> int:
+    """Leading frames of the distorted that show nothing of the reference."""
+    return max(0, alignment.offset)
+
+
+def compared_frames(reference: PlannedInput, distorted: PlannedInput, alignment: Alignment) -> int | None:
+    """Frames that both have, after alignment; None where one of the lengths is unknown."""
+    pairs = len(distorted.pairing) or distorted.info.frames
+    if reference.info.frames is None or pairs is None:
+        return None
+    return max(0, min(reference.info.frames - ref_skip(alignment), pairs - dist_skip(alignment)))
+
+
+def plan_passes(plan: ComparisonPlan, alignments: Sequence[Alignment], most_inputs: int) -> list[Pass]:
+    """Inputs that share the same clips of the reference share a pass, at most ``most_inputs`` at a time.
+
+    An input of unknown length has a pass of its own: the others need not end where it does.
+    """
+    if plan.reference is None:
+        return []
+    groups: dict[tuple[int, int | None, int | None], list[int]] = {}
+    for index, (planned, alignment) in enumerate(zip(plan.inputs, alignments, strict=True)):
+        frames = compared_frames(plan.reference, planned, alignment)
+        alone = index if frames is None else None
+        groups.setdefault((ref_skip(alignment), frames, alone), []).append(index)
+    return [
+        Pass(tuple(members[first : first + most_inputs]), skip, frames)
+        for (skip, frames, _), members in groups.items()
+        for first in range(0, len(members), most_inputs)
+    ]
+
+
+def inputs_that_fit(reference: PlannedInput, clip_lengths: Sequence[int]) -> int:
+    """How many inputs may be read at a time: at least one, and no more than fill a quarter of the machine's memory."""
+    a_stream = SLOTS * sum(clip_lengths) * reference.format.frame_bytes
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, memory // 4 // a_stream - 1)

@@ -1,0 +1,217 @@
+"""One pass: the reference and its inputs in lock step, clips to the models, and a verdict on what was read."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from rankvqa_cli.errors import DamagedError, ModelError, UsageError
+from rankvqa_cli.media.reader import FrameReader
+from rankvqa_cli.media.wording import quoted
+from rankvqa_cli.scoring.clips import require_hop
+from rankvqa_cli.scoring.integrity import Decoded, judge_damage, judge_lengths
+from rankvqa_cli.scoring.passes import Pass, dist_skip
+from rankvqa_cli.scoring.prefetch import ClipSet, Prefetcher, Stream, Tally
+from rankvqa_cli.scoring.runtime import Runtime
+from rankvqa_cli.types import Alignment, ClipScore, ComparisonPlan, PlannedInput, Progress, ReadOptions
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is the same for every pass of a run."""
+
+    plan: ComparisonPlan
+    alignments: tuple[Alignment, ...]
+    options: ReadOptions
+    runtime: Runtime
+    hop: int | None = None
+    allow_short: bool = False
+    allow_damaged: bool = False
+    progress: Callable[[Progress], None] | None = None
+
+    @property
+    def reference(self) -> PlannedInput:
+        """The plan's reference. Raises UsageError where there is none."""
+        if self.plan.reference is None:
+            raise UsageError("there is nothing to compare with: give a reference (-ref)")
+        return self.plan.reference
+
+
+@dataclass(frozen=True)
+class InputScores:
+    """What a pass says about the plan's input ``index``: clips for each of the job's models, numbered in the
+    reference's frames. ``wall_s`` is the time that the whole pass took."""
+
+    index: int
+    planned: PlannedInput
+    alignment: Alignment
+    clips: tuple[tuple[ClipScore, ...], ...]
+    decoded: Decoded
+    wall_s: float
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PassOutcome:
+    """``left_out`` are inputs that ended before the others did: they have to be scored alone."""
+
+    scores: tuple[InputScores, ...]
+    left_out: tuple[int, ...]
+
+
+def run_pass(job: Job, work: Pass) -> PassOutcome:
+    """Decode the reference and the inputs of ``work`` once, and score every clip with every model.
+
+    Raises DamagedError and InputError (see ``integrity``) unless the job allows what was found, and ModelError where
+    a model gives no number.
+    """
+    started = time.perf_counter()
+    planned = [job.reference, *(job.plan.inputs[index] for index in work.inputs)]
+    with ExitStack() as stack:
+        readers = [stack.enter_context(FrameReader(one, job.options)) for one in planned]
+        scorer = _Scorer(job, work, planned, started)
+        prefetcher = stack.enter_context(Prefetcher(_streams(job, work, planned, readers), scorer.grids))
+        for clips in prefetcher:
+            scorer.score(clips)
+            if not job.allow_damaged:
+                _require_all(clips, planned, readers)
+        tallies = prefetcher.tallies()
+        lanes = [lane for lane, tally in enumerate(tallies) if tally.compared == tallies[0].compared]
+        offsets = [0, *(job.alignments[index].offset for index in work.inputs)]
+        decoded, warnings = _judge(job, lanes, offsets, planned, readers, tallies)
+    wall_s = time.perf_counter() - started
+    shared = tuple(f"the reference is {warning}" for warning in warnings[0])
+    return PassOutcome(
+        scores=tuple(
+            InputScores(
+                index=work.inputs[lane - 1],
+                planned=planned[lane],
+                alignment=job.alignments[work.inputs[lane - 1]],
+                clips=scorer.clips(lane),
+                decoded=decoded[lane],
+                wall_s=wall_s,
+                warnings=(*shared, *warnings[lane]),
+            )
+            for lane in lanes[1:]
+        ),
+        left_out=tuple(index for lane, index in enumerate(work.inputs, 1) if lane not in lanes),
+    )
+
+
+def _streams(
+    job: Job, work: Pass, planned: Sequence[PlannedInput], readers: Sequence[FrameReader]
+) -> list[Stream]:
+    skips = [work.ref_skip, *(dist_skip(job.alignments[index]) for index in work.inputs)]
+    slack = max(abs(job.alignments[index].offset) for index in work.inputs)
+    return [
+        Stream(reader, one.format.frame_bytes, skip, slack)
+        for reader, one, skip in zip(readers, planned, skips, strict=True)
+    ]
+
+
+class _Scorer:
+    """Feeds clips to the models and keeps their scores. Lane 0 is the reference, the inputs of the pass follow."""
+
+    def __init__(self, job: Job, work: Pass, planned: Sequence[PlannedInput], started: float) -> None:
+        self._job = job
+        self._work = work
+        self._planned = planned
+        self._started = started
+        each = [(model.clip_frames, require_hop(job.hop, model.clip_frames)) for model in job.runtime.models]
+        self.grids = list(dict.fromkeys(each))
+        self._grid_of = [self.grids.index(grid) for grid in each]
+        self._scores: list[list[list[ClipScore]]] = [[[] for _ in each] for _ in planned]
+
+    def clips(self, lane: int) -> tuple[tuple[ClipScore, ...], ...]:
+        """The lane's clips by model."""
+        return tuple(tuple(clips) for clips in self._scores[lane])
+
+    def score(self, clips: ClipSet) -> None:
+        runtime = self._job.runtime
+        tensors = {
+            lane: runtime.clip(frames, self._planned[lane].format)
+            for lane, frames in enumerate(clips.frames)
+            if frames is not None
+        }
+        reference = tensors.pop(0)
+        window, first = clips.window, self._work.ref_skip
+        for number, model in enumerate(runtime.models):
+            if self._grid_of[number] != clips.grid:
+                continue
+            outputs = model.score_clips(reference, list(tensors.values()))
+            for lane, output in zip(tensors, outputs, strict=True):
+                if not math.isfinite(output.score):
+                    raise ModelError(
+                        f"the model {model.info.name!r} gives {output.score} for frames {window.start} to {window.end} "
+                        f"of {quoted(self._planned[lane].info.spec.path)}: try --precision fp32"
+                    )
+                score = ClipScore(first + window.start, first + window.end, output.score, window.padded)
+                self._scores[lane][number].append(score)
+                self._report(lane, model.info.name, window.end)
+
+    def _report(self, lane: int, model: str, done: int) -> None:
+        if self._job.progress is None:
+            return
+        rate = done / (time.perf_counter() - self._started)
+        path = self._planned[lane].info.spec.path
+        self._job.progress(Progress(path, model, done, self._work.frames, rate))
+
+
+def _require_all(clips: ClipSet, planned: Sequence[PlannedInput], readers: Sequence[FrameReader]) -> None:
+    """Give up at once where one of several inputs of equal expected length has ended before the others."""
+    for lane, frames in enumerate(clips.frames):
+        if frames is None:
+            tally = Tally(clips.window.start, 0, at_end=True)
+            judge_damage(_finish(planned[lane], readers[lane], tally), allow_damaged=False)
+            raise DamagedError(
+                f"{quoted(planned[lane].info.spec.path)} ends before its {planned[lane].info.frames} frames: "
+                "make the file again, or score what there is with --allow-damaged"
+            )
+
+
+def _finish(planned: PlannedInput, reader: FrameReader, tally: Tally) -> Decoded:
+    """Read the rest, if there is one, and see how the decoder ended."""
+    end = reader.finish()
+    return Decoded(
+        planned.info,
+        reader.frames_read,
+        tally.compared,
+        tally.left,
+        at_end=True,
+        returncode=end.returncode,
+        errors=end.errors,
+    )
+
+
+def _judge(
+    job: Job,
+    lanes: Sequence[int],
+    offsets: Sequence[int],
+    planned: Sequence[PlannedInput],
+    readers: Sequence[FrameReader],
+    tallies: Sequence[Tally],
+) -> tuple[dict[int, Decoded], dict[int, tuple[str, ...]]]:
+    """How each of ``lanes`` was decoded, and the warnings about it.
+
+    A stream that goes on after the others is not read to its end before its length is accepted: that could take hours.
+    """
+    decoded: dict[int, Decoded] = {}
+    warnings: dict[int, tuple[str, ...]] = dict.fromkeys(lanes, ())
+    for lane in lanes:
+        tally = tallies[lane]
+        if tally.at_end:
+            decoded[lane] = _finish(planned[lane], readers[lane], tally)
+            warnings[lane] += judge_damage(decoded[lane], allow_damaged=job.allow_damaged)
+        else:
+            read = readers[lane].frames_read
+            decoded[lane] = Decoded(planned[lane].info, read, tally.compared, tally.left, at_end=False)
+    for lane in lanes[1:]:
+        warnings[lane] += judge_lengths(decoded[0], decoded[lane], offsets[lane], allow_short=job.allow_short)
+    for lane in lanes:
+        if not tallies[lane].at_end:
+            decoded[lane] = _finish(planned[lane], readers[lane], tallies[lane])
+            warnings[lane] += judge_damage(decoded[lane], allow_damaged=job.allow_damaged)
+    return decoded, warnings
