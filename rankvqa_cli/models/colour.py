@@ -3,9 +3,12 @@
 Every function takes a ``Clip`` (planes of uint8 or uint16) and returns a new contiguous tensor on the clip's
 device. Digital quantisation is that of Recommendations ITU-R BT.601-7 (2.5.3), BT.709-6 (3.4), BT.2020-2
 (table 5) and, for full range, BT.2100-2 (table 9): with n bits, limited luma spans 16 to 235 and chroma 16 to
-240, both times 2^(n-8); full range spans 0 to 2^n - 1 with chroma centred on 2^(n-1)."""
+240, both times 2^(n-8); full range spans 0 to 2^n - 1 with chroma centred on 2^(n-1).
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +25,48 @@ LUMA_WEIGHTS: dict[str, tuple[float, float]] = {
     "bt470bg": (0.299, 0.114),
     "fcc": (0.30, 0.11),
     "smpte240m": (0.212, 0.087),
+    "bt2020": (0.2627, 0.0593),
     "bt2020nc": (0.2627, 0.0593),
 }
+
+
+def frames(clip: Clip, start: int, stop: int) -> Clip:
+    """Frames ``start`` to ``stop`` of a clip (a view)."""
+    luma, cb, cr = (None if plane is None else plane[start:stop] for plane in (clip.luma, clip.cb, clip.cr))
+    assert luma is not None
+    return Clip(luma, cb, cr, clip.format)
+
+
+def on(clip: Clip, device: torch.device) -> Clip:
+    """The clip's planes on ``device``, still as code values."""
+    luma, cb, cr = (None if plane is None else plane.to(device) for plane in (clip.luma, clip.cb, clip.cr))
+    assert luma is not None
+    return Clip(luma, cb, cr, clip.format)
+
+
+def window(clip: Clip, top: int, left: int, height: int, width: int) -> tuple[Clip, int, int]:
+    """The part of a clip that it takes to convert a rectangle of it (a view), and where the rectangle lies in
+    it.
+
+    The part begins on a chroma sample and has one sample more on each side, so that converting it gives the
+    rectangle the very values that converting the whole frame gives.
+    """
+    across, down = clip.format.chroma or (1, 1)
+    rows = _reach(top, height, down, clip.luma.shape[1])
+    columns = _reach(left, width, across, clip.luma.shape[2])
+    chroma_rows = slice(rows.start // down, -(-rows.stop // down))
+    chroma_columns = slice(columns.start // across, -(-columns.stop // across))
+    cb, cr = (
+        None if plane is None else plane[:, chroma_rows, chroma_columns] for plane in (clip.cb, clip.cr)
+    )
+    size = replace(clip.format, height=rows.stop - rows.start, width=columns.stop - columns.start)
+    return Clip(clip.luma[:, rows, columns], cb, cr, size), top - rows.start, left - columns.start
+
+
+def _reach(start: int, length: int, step: int, end: int) -> slice:
+    if step == 1:
+        return slice(start, start + length)
+    return slice(max(0, start // step - 1) * step, min(end, (-(-(start + length) // step) + 1) * step))
 
 
 def code_luma(clip: Clip) -> Tensor:
@@ -59,7 +102,8 @@ def chroma_420(clip: Clip) -> Tensor:
     """``nominal_chroma`` on the 4:2:0 grid: (T, 2, ceil(H / 2), ceil(W / 2)).
 
     Denser chroma (4:4:4, 4:2:2, 4:4:0) is averaged over the area of each 4:2:0 sample, the last row and
-    column of odd sizes over what there is; sparser chroma (4:1:1, 4:1:0) is repeated."""
+    column of odd sizes over what there is; sparser chroma (4:1:1, 4:1:0) is repeated.
+    """
     chroma = nominal_chroma(clip)
     if clip.cb is None:
         return chroma
@@ -79,7 +123,8 @@ def ycbcr(clip: Clip) -> Tensor:
     """Nominal luma and chroma at luma's size: (T, 3, H, W) float32. Chroma is interpolated bilinearly.
 
     Samples are taken as centred on the area they stand for, as in MPEG-1 and JPEG; the quarter-sample shift
-    of other sitings is the same for both inputs of a comparison."""
+    of other sitings is the same for both inputs of a comparison.
+    """
     luma = nominal_luma(clip)
     chroma = nominal_chroma(clip)
     across, down = clip.format.chroma or (2, 2)
@@ -92,11 +137,12 @@ def rgb(clip: Clip) -> Tensor:
     """Non-linear R'G'B' by the matrix of the video: (T, 3, H, W) float32, clamped to 0 to 1.
 
     Inverts E'Cb = (E'B - E'Y) / (2 (1 - Kb)) and E'Cr = (E'R - E'Y) / (2 (1 - Kr)). Raises InputError for a
-    matrix that has no such form (constant luminance, ICtCp, ...)."""
+    matrix that has no such form (constant luminance, ICtCp, ...).
+    """
     if clip.format.matrix not in LUMA_WEIGHTS:
         raise InputError(
-            f"matrix {clip.format.matrix!r} cannot be converted to RGB by this model; convert the video to one "
-            f"of {', '.join(LUMA_WEIGHTS)} first"
+            f"matrix {clip.format.matrix!r} cannot be converted to RGB by this model; convert the video to "
+            f"one of {', '.join(LUMA_WEIGHTS)} first"
         )
     kr, kb = LUMA_WEIGHTS[clip.format.matrix]
     y, cb, cr = ycbcr(clip).unbind(dim=1)

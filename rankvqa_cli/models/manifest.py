@@ -30,7 +30,8 @@ class ManifestEntry:
     """One model that can be asked for by ``name``. ``file`` and ``card`` are plain names inside ``folder``.
 
     ``sha256`` is of the whole file, in hex; ``default_for`` says for which kind of scoring the model is taken
-    when none is named."""
+    when none is named.
+    """
 
     name: str
     file: str

@@ -1,5 +1,4 @@
-"""From a model's name or file to a model that scores: a dict of architectures, and the two steps through the
-store."""
+"""From a model's name or file to a model that scores: a plain dict of architectures."""
 
 from __future__ import annotations
 
@@ -9,25 +8,14 @@ from typing import TypeAlias
 from torch import Tensor
 
 from rankvqa_cli.errors import ModelError
+from rankvqa_cli.models import patchnet_model, rankvqa
 from rankvqa_cli.models.contract import FullReferenceModel
 from rankvqa_cli.models.store import ModelFile, locate, manifest, read_model
 
 Builder: TypeAlias = Callable[[ModelFile, dict[str, Tensor], str], FullReferenceModel]
 
 
-def _patchnet(header: ModelFile, tensors: dict[str, Tensor], sha256: str) -> FullReferenceModel:
-    from rankvqa_cli.models import patchnet_model
-
-    return patchnet_model.build(header, tensors, sha256)
-
-
-def _rankvqa(header: ModelFile, tensors: dict[str, Tensor], sha256: str) -> FullReferenceModel:
-    from rankvqa_cli.models import rankvqa
-
-    return rankvqa.build(header, tensors, sha256)
-
-
-BUILDERS: dict[str, Builder] = {"patchnet": _patchnet, "rankvqa": _rankvqa}
+BUILDERS: dict[str, Builder] = {"patchnet": patchnet_model.build, "rankvqa": rankvqa.build}
 
 
 def available() -> tuple[str, ...]:
@@ -50,7 +38,8 @@ def load(name_or_path: str) -> FullReferenceModel:
     """Load a model by its name in a manifest, or from a model file, ready to score on the CPU in float32.
 
     Raises UsageError for an unknown name and ModelError where the file is missing, damaged, swapped, of an
-    unknown architecture, or where its tensors are not those that its header describes."""
+    unknown architecture, or where its tensors are not those that its header describes.
+    """
     path, expected = locate(name_or_path)
     header, tensors, sha256 = read_model(path, expected)
     if header.architecture not in BUILDERS:

@@ -2,7 +2,8 @@
 
 The header is one JSON object under the metadata key ``vqa-score`` (one key, because the library writes
 several in an arbitrary order, and the same model must give the same sha256). Nothing here can run code from a
-file."""
+file.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ class ModelFile:
     lists.
 
     ``calibration`` maps the network's distance to 0 to 100; ``scale`` and ``provenance`` say in words what
-    the score means and where the parameters come from."""
+    the score means and where the parameters come from.
+    """
 
     name: str
     kind: ModelKind
@@ -90,7 +92,8 @@ def write_model(path: Path, header: ModelFile, tensors: dict[str, Tensor]) -> st
 
     Tensors keep their types (float32, float16, bfloat16; int64 for index buffers). Raises ModelError for
     values that could not be read back (not finite, another type) and OutputError where the file cannot be
-    written."""
+    written.
+    """
     _check_header(path, header)
     kept = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     _check_tensors(path, kept)
