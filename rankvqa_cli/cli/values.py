@@ -10,7 +10,7 @@ from rankvqa_cli.errors import UsageError
 
 _CLOCK = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d*)?)")
 _PLAIN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(s|ms|us)?")
-_UNITS = {None: 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
+_PER_SECOND = {None: 1.0, "s": 1.0, "ms": 1e3, "us": 1e6}
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 _SIZES = {
     "qcif": (176, 144),
@@ -41,7 +41,7 @@ _DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
 def seconds(text: str) -> float:
     """A time or duration as FFmpeg writes it: ``12.5``, ``500ms``, ``01:02:03.5``. Never negative."""
     if match := _PLAIN.fullmatch(text.strip()):
-        return float(match.group(1)) * _UNITS[match.group(2)]
+        return float(match.group(1)) / _PER_SECOND[match.group(2)]
     if match := _CLOCK.fullmatch(text.strip()):
         hours, minutes, rest = match.groups()
         return int(hours or 0) * 3600 + int(minutes) * 60 + float(rest)
