@@ -10,9 +10,10 @@ import importlib
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import NoReturn
 
 import click
@@ -22,6 +23,7 @@ from rankvqa_cli.errors import ExitCode, UsageError, VqaError
 
 PROGRAM = "vqa-score"
 DEFAULT_COMMAND = "score"
+FAULT = 70  # the BSDs' EX_SOFTWARE
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def cli() -> None:
 
 def run(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
+    sys.excepthook = _fault
     sys.exit(main(sys.argv[1:] if argv is None else argv))
 
 
@@ -156,6 +159,18 @@ def _asked_to_end() -> Iterator[None]:
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
+
+
+def _fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> NoReturn:
+    """The end of an error that nobody foresaw: Python's own exit code, 1, would look like a failed gate."""
+    talk = Talk(level_in(sys.argv))
+    talk.traceback(error)
+    where = traceback.extract_tb(trace)[-1:]
+    place = "".join(f" in {os.path.basename(frame.filename)}, line {frame.lineno}" for frame in where)
+    talk.error(
+        f"a fault of {PROGRAM} itself ({kind.__name__}: {error}{place}): please report what -loglevel debug says"
+    )
+    os._exit(FAULT)
 
 
 def _in_our_words(error: click.ClickException) -> str:

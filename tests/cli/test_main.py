@@ -12,7 +12,7 @@ import click
 import pytest
 
 from rankvqa_cli.cli import main as entry
-from rankvqa_cli.cli.main import COMMANDS, LazyGroup, cli, main
+from rankvqa_cli.cli.main import COMMANDS, FAULT, LazyGroup, cli, main
 from rankvqa_cli.errors import (
     DamagedError,
     DeviceError,
@@ -203,3 +203,24 @@ def test_module_and_script_are_the_same_program() -> None:
     project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     assert 'vqa-score = "rankvqa_cli.cli.main:run"' in project
     assert vqa_score("score", "--pool", "x").stderr == vqa_score("--pool", "x").stderr != ""
+
+
+def test_a_fault_of_the_program_is_no_failed_gate() -> None:
+    code = (
+        "from rankvqa_cli.scoring import engine; from rankvqa_cli.cli.main import run\n"
+        "def score(*args, **options): raise RuntimeError('odd')\n"
+        "engine.score = score\n"
+        "run()"
+    )
+    for level, lines in (("info", 1), ("quiet", 0)):
+        done = subprocess.run(
+            [sys.executable, "-c", code, "-i", "x", "-ref", "y", "-loglevel", level],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == FAULT
+        assert (done.stdout, done.stderr.count("\n")) == ("", lines)
+        assert (
+            "error: a fault of vqa-score itself (RuntimeError: odd in <string>, line 2)" in done.stderr
+        ) == lines
