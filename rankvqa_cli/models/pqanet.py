@@ -47,7 +47,7 @@ class PQANetConfig:
 
 
 class _Scaling(nn.Module):
-    """(x - shift) / scale per RGB channel, the constants LPIPS uses; a luma input is broadcast to three
+    """0 to 1 becomes -1 to 1, then (x - shift) / scale per RGB channel; luma is broadcast to three
     channels."""
 
     shift: Tensor
@@ -59,7 +59,7 @@ class _Scaling(nn.Module):
         self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x - self.shift) / self.scale
+        return (x * (2 / self.scale)).add_(-(1 + self.shift) / self.scale)
 
 
 class _Network(nn.Module):
@@ -97,8 +97,7 @@ class PQANet(nn.Module):
     def frame_features(self, frames: Tensor, levels: int = LEVELS + 1) -> list[Tensor]:
         """Pyramid of single frames: (N, C, H, W) in 0 to 1 -> per level (N, width, h, w), not yet
         normalised."""
-        scaled = self.scaling_layer(frames * 2 - 1)
-        return self.net.moduleExtractor(scaled, levels)  # type: ignore[no-any-return]
+        return self.net.moduleExtractor(self.scaling_layer(frames), levels)  # type: ignore[no-any-return]
 
     def level_maps(self, reference: Sequence[Tensor], distorted: Sequence[Tensor]) -> list[Tensor]:
         """Distance by place, from two pyramids of ``features``: per level (B, 1, h, w), to be averaged and
@@ -162,14 +161,13 @@ class Comparison:
         config = self._network.config
         for level, ref in enumerate(reference[:LEVELS]):
             layer = self._network._merge_layer(level)
-            dist = normalised(distorted[level])
-            difference = (ref - dist).abs_()
-            stacked = pad_to_multiple(torch.cat([ref, dist, difference], dim=1), layer.window)
             share = 3 * config.widths[level]
+            stacked = _stacked(ref, normalised(distorted[level]))
+            energy = self._network._energy(stacked[:, None, -config.widths[level] :])
+            stacked = pad_to_multiple(stacked, layer.window)
             weight = layer.conv_first.weight[:, self._frames * share : (self._frames + 1) * share]
             bias = layer.conv_first.bias if self._frames == 0 else None
             part = F.conv2d(stacked, weight, bias, padding=1).float()
-            energy = self._network._energy(difference.unsqueeze(1))
             if self._frames == 0:
                 self._sizes.append(ref.shape[-2:])
                 self._sums.append(part)
@@ -198,6 +196,11 @@ class Comparison:
             found.append(self._network._gate(level_map, energy))
         self._sums = []
         return found
+
+
+def _stacked(reference: Tensor, distorted: Tensor) -> Tensor:
+    """[reference, distorted, |difference|] along channels, with no other tensor alive longer than it must."""
+    return torch.cat([reference, distorted, (reference - distorted).abs_()], dim=1)
 
 
 def _fused(convolution: nn.Conv2d, projection: nn.Conv2d) -> tuple[Tensor, Tensor]:
