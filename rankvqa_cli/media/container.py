@@ -97,9 +97,19 @@ def _choose(container: InputContainer, path: str) -> tuple[int, VideoStream]:
         kinds = sorted({stream.type for stream in container.streams})
         what = f"only {', '.join(kinds)}" if kinds else "no streams at all"
         raise InputError(f"{path!r} has no video stream ({what}): give a file with video")
+    readable = [stream for stream in videos if _has_decoder(stream)]
+    if not readable:
+        raise InputError(
+            f"{path!r} is in a codec that PyAV has no decoder for: convert it, losslessly, first"
+        )
     # FFmpeg's own choice: the largest picture, the first of equals.
-    best = max(videos, key=lambda s: (s.codec_context.width * s.codec_context.height, -s.index))
+    best = max(readable, key=lambda s: (s.codec_context.width * s.codec_context.height, -s.index))
     return list(container.streams.video).index(best), best
+
+
+def _has_decoder(stream: VideoStream) -> bool:
+    context: object = stream.codec_context  # None without a decoder, whatever the annotation says
+    return context is not None
 
 
 @dataclass
@@ -171,9 +181,9 @@ def _describe(
         height=frame.height,
     )
     warnings: list[str] = []
-    lost = _lost_frames(stream, size)
+    listed, lost = _index(stream, size)
     if lost:
-        warnings.append(f"truncated: the file ends before {lost} of the frames that its index lists")
+        warnings.append(f"truncated: the file ends before {lost} of the {listed} frames that its index lists")
     elif packets.ended_early:
         warnings.append(f"damaged: demuxing stops after {packets.count} frames ({packets.ended_early})")
     if packets.corrupt:
@@ -188,7 +198,7 @@ def _describe(
         pix_fmt=frame.format.name,
         tags=tags,
         rate=Fraction(rate) if rate else None,
-        frames=packets.count + lost,
+        frames=max(packets.count, listed),
         times=times,
         offset=offset,
         sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or 1),
@@ -200,13 +210,12 @@ def _describe(
     )
 
 
-def _lost_frames(stream: VideoStream, size: int) -> int:
-    """Frames whose bytes lie behind the end of the file, where the container has an index in front (MP4,
-    MOV).
-    """
+def _index(stream: VideoStream, size: int) -> tuple[int, int]:
+    """(frames listed, of these beyond the end of the file) where the container has an index in front (MP4, MOV)."""
     if not stream.container.format.name.startswith("mov"):
-        return 0
-    return sum(1 for entry in stream.index_entries if entry.pos + entry.size > size and not entry.is_discard)
+        return 0, 0
+    entries = [entry for entry in stream.index_entries if not entry.is_discard]
+    return len(entries), sum(1 for entry in entries if entry.pos + entry.size > size)
 
 
 def _times(

@@ -15,11 +15,17 @@ _LEVELLED = re.compile(
     r"(?:\[[^\]]* @ 0x[0-9a-fA-F]+\] )*\[(?P<level>[a-z]+)\] (?P<text>.*)$"
 )
 _ADDRESS = re.compile(r" @ 0x[0-9a-fA-F]+|0x[0-9a-fA-F]{6,}")
-_NUMBERS = re.compile(r"\d+")
+_VARYING = re.compile(r"\b[0-9a-fA-F]{6,}\b|\d+")
 _SEVERE = {"error", "fatal", "panic"}
-_DAMAGE_WORDS = re.compile(
-    r"corrupt|truncat|ended prematurely|missing reference|invalid|error", re.IGNORECASE
-)
+_NOBODY = {"NULL"}
+_DAMAGE_WORDS = re.compile(r"corrupt|truncat|prematurely|partial file|invalid data", re.IGNORECASE)
+"""What makes a mere warning tell of damage: FFmpeg goes on after corrupt packets and frames with no more than that."""
+
+_CONCEALMENT = re.compile(r"^concealing \d+ DC")
+"""Lost macroblocks painted over: with several threads FFmpeg says no more of them than this, as information."""
+
+_HARMLESS = re.compile(r"mmco: unref short failure")
+"""Said at the error level of sound files: H.264 cut at an open GOP frees references that it never had."""
 
 
 class MessageCollector:
@@ -41,7 +47,7 @@ class MessageCollector:
         self._stream.close()
 
     def errors(self) -> tuple[str, ...]:
-        """The lines, each with how often it came; meaningful after ``join``."""
+        """The lines, each with how often it came; complete after ``join``."""
         lines = [text if count == 1 else f"{text} ({count} times)" for text, count in self._seen.values()]
         if self._left_out:
             lines.append(f"and {self._left_out} more lines")
@@ -55,7 +61,7 @@ class MessageCollector:
         text = damage_in(line)
         if text is None:
             return
-        key = _NUMBERS.sub("#", text)
+        key = _VARYING.sub("#", text)
         if key in self._seen:
             first, count = self._seen[key]
             self._seen[key] = (first, count + 1)
@@ -66,15 +72,16 @@ class MessageCollector:
 
 
 def damage_in(line: str) -> str | None:
-    """What a line of FFmpeg's log (``-loglevel level+warning``) says of damage, without addresses; None
-    where it says nothing.
+    """What a line of FFmpeg's log (``-loglevel level+info``) says of damage, without addresses; None where
+    it says nothing of the kind.
     """
     match = _LEVELLED.match(line)
-    if match is None:
+    if match is None or _HARMLESS.search(match["text"]):
         return None
-    level, text = match["level"], match["text"]
-    if level not in _SEVERE and not (level == "warning" and _DAMAGE_WORDS.search(text)):
+    level, text = match["level"], match["text"].strip()
+    telling = {"warning": _DAMAGE_WORDS, "info": _CONCEALMENT}.get(level)
+    if level not in _SEVERE and (telling is None or not telling.search(text)):
         return None
     who = match["who"]
-    whole = f"{who}: {text}" if who else text
+    whole = f"{who}: {text}" if who and who not in _NOBODY else text
     return _ADDRESS.sub("", whole)[:_MAX_LENGTH]

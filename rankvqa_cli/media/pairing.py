@@ -34,14 +34,19 @@ def pair(reference: VideoInfo, distorted: VideoInfo, *, allow_short: bool) -> Pa
     """
     if reference.frames is None or distorted.frames is None:
         return _in_order(reference, distorted)
+    regular = not (reference.variable_frame_rate or distorted.variable_frame_rate)
     timed = (
         len(reference.pts_times) == reference.frames > 1 and len(distorted.pts_times) == distorted.frames > 1
     )
     if reference.frames == distorted.frames:
-        if timed and _same_span(reference, distorted) and not _same_times(reference, distorted):
+        if (
+            timed
+            and not regular
+            and _same_span(reference, distorted)
+            and not _same_times(reference, distorted)
+        ):
             return _by_time(reference, distorted)
         return _in_order(reference, distorted)
-    regular = not (reference.variable_frame_rate or distorted.variable_frame_rate)
     same_rate = regular and abs(_interval(reference) / _interval(distorted) - 1) < 0.002 if timed else True
     if timed and not same_rate and (allow_short or _same_span(reference, distorted)):
         return _by_time(reference, distorted)
@@ -134,5 +139,6 @@ def _unequal(reference: VideoInfo, distorted: VideoInfo, timed: bool) -> str:
     lasting = f" ({_span(reference):.3f} s against {_span(distorted):.3f} s)" if timed else ""
     return (
         f"{quoted(distorted.spec.path)} has {distorted.frames} frames but the reference "
-        f"{quoted(reference.spec.path)} has {reference.frames}{lasting}: give equal lengths, or --allow-short to compare the common part"
+        f"{quoted(reference.spec.path)} has {reference.frames}{lasting}: "
+        "give equal lengths, or --allow-short to compare the common part"
     )

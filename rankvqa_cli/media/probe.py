@@ -77,7 +77,7 @@ def _from_stream(spec: InputSpec, stream: Stream, options: ReadOptions) -> Video
     times, frames, start = _window(stream, rate, options)
     variable = is_variable(times)
     if variable:
-        warnings.append("variable frame rate")
+        warnings.append("variable frame rate: frame times are uneven")
     if stream.interlaced:
         warnings.append(wording.interlaced(options))
     turned = stream.rotation % 180 == 90

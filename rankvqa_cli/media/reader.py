@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from rankvqa_cli.errors import InputError
-from rankvqa_cli.media.ffmpeg import decode_argv
+from rankvqa_cli.media.ffmpeg import decode_argv, strict_decoder
 from rankvqa_cli.media.filters import filter_chain
 from rankvqa_cli.media.headerless import STDIN_FD
 from rankvqa_cli.media.limits import window_of_rate
 from rankvqa_cli.media.messages import MessageCollector
 from rankvqa_cli.media.stdin import StdinFeeder
+from rankvqa_cli.media.wording import quoted
 from rankvqa_cli.types import FrameFormat, PlannedInput, ReadOptions
 
 _PIPE_BYTES = 1 << 20
@@ -49,6 +50,7 @@ class FrameReader:
         self._noticed: list[str] = []
         self._ended = False
         self._closed = False
+        self._killed = False
         self._held: bytearray | None = None
         self.format: FrameFormat = planned.format
         self.frames_read = 0
@@ -96,8 +98,9 @@ class FrameReader:
             self._feeder = StdinFeeder(STDIN_FD, self._planned.info.start.stdin_head, process.stdin)
 
     def read_into(self, buffer: memoryview) -> bool:
-        """Fills ``buffer`` (exactly ``format.frame_bytes`` bytes) with the next frame; False, untouched or
-        not, at the end.
+        """Fills ``buffer`` (exactly ``format.frame_bytes`` bytes) with the next frame; False at the end.
+
+        Raises InputError where FFmpeg ends without having given a single frame.
         """
         target = buffer.cast("B")
         if len(target) != self.format.frame_bytes:
@@ -114,13 +117,23 @@ class FrameReader:
         self.frames_delivered += 1
         return True
 
+    def _no_frames(self) -> InputError:
+        end = self._end()
+        reason = end.errors[0] if end.errors else f"it ends with status {end.returncode}"
+        return InputError(
+            f"FFmpeg gives no frame of {quoted(self._planned.info.spec.path)} ({reason}): check the file"
+        )
+
     def finish(self) -> StreamEnd:
         """Reads whatever is left, without delivering it, waits for FFmpeg to end and says how it ended."""
         self.open()
-        process = self._running()
         scrap = memoryview(bytearray(self.format.frame_bytes))
         while self._next(scrap):
             pass
+        return self._end()
+
+    def _end(self) -> StreamEnd:
+        process = self._running()
         try:
             code = process.wait(_EXIT_PATIENCE_S)
         except subprocess.TimeoutExpired:
@@ -133,6 +146,7 @@ class FrameReader:
 
     def kill(self) -> None:
         """Ends FFmpeg at once, from any thread; a blocked ``read_into`` then returns False."""
+        self._killed = True
         if self._process is not None:
             self._process.kill()
 
@@ -187,6 +201,8 @@ class FrameReader:
             got = stdout.readinto(target[filled:])  # type: ignore[attr-defined]
             if not got:
                 self._ended = True
+                if not self.frames_read and not filled and not self._killed:
+                    raise self._no_frames()
                 if filled:
                     self._noticed.append(f"the last frame is incomplete: {filled} of {len(target)} bytes")
                 return False
@@ -208,8 +224,11 @@ def reader_argv(planned: PlannedInput, options: ReadOptions, *, scaler: str = "b
         before["pattern_type"] = "none"
     if container == "rawvideo":
         before["pixel_format"] = info.pix_fmt
-        before["video_size"] = f"{info.width}x{info.height}"
+        before["s"] = f"{info.width}x{info.height}"
         before["framerate"] = str(info.frame_rate)
+    decoder = strict_decoder(info.codec, info.pix_fmt)
+    if decoder is not None:
+        before["c:v"] = decoder
     if info.start.seek_s is not None:
         before["ss"] = f"{info.start.seek_s:.9f}"
     return decode_argv(
