@@ -29,6 +29,12 @@ class MakeClip(Protocol):
     ) -> Path: ...
 
 
+def pytest_configure() -> None:
+    """The networks of the tests are so small that a second thread only waits: one, set before torch is
+    imported."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whoever asks for the shared media is marked so, whether or not the test says it."""
     for item in items:

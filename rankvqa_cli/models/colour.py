@@ -49,7 +49,7 @@ def window(clip: Clip, top: int, left: int, height: int, width: int) -> tuple[Cl
     it.
 
     The part begins on a chroma sample and has one sample more on each side, so that converting it gives the
-    rectangle the very values that converting the whole frame gives.
+    rectangle the values that converting the whole frame gives.
     """
     across, down = clip.format.chroma or (1, 1)
     rows = _reach(top, height, down, clip.luma.shape[1])

@@ -124,7 +124,7 @@ def read_manifest(folder: Path) -> tuple[ManifestEntry, ...]:
     path = folder / MANIFEST
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"cannot read the list of models {str(path)!r}: {error}") from error
