@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 from rankvqa_cli.errors import InputError, UsageError
@@ -152,11 +153,29 @@ def _load(
     models: Sequence[str], has_reference: bool, device: str, precision: str, threads: int | None
 ) -> Runtime:
     # Takes seconds, nearly all of them importing torch.
-    from rankvqa_cli.scoring.runtime import load_runtime
+    with _waiting_asleep():
+        from rankvqa_cli.scoring.runtime import load_runtime
 
     return load_runtime(
         models, has_reference=has_reference, device=device, precision=precision, threads=threads
     )
+
+
+@contextmanager
+def _waiting_asleep() -> Iterator[None]:
+    """Have torch's OpenMP, if it is loaded inside, put its threads to sleep between operations.
+
+    By default they spin, on the very cores that FFmpeg needs for decoding: that took four times as long on a busy
+    machine. OpenMP reads its environment once, when it is loaded; whoever has set something there is left alone.
+    """
+    if "OMP_WAIT_POLICY" in os.environ or "GOMP_SPINCOUNT" in os.environ:
+        yield
+        return
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    try:
+        yield
+    finally:
+        del os.environ["OMP_WAIT_POLICY"]
 
 
 def _run_passes(job: Job) -> list[InputScores]:
