@@ -18,7 +18,7 @@ read -ra vqa_score <<<"${VQA_SCORE:-vqa-score}"
 while IFS= read -r -d '' line; do
     encode=${line#*$'\t'}
     code=0
-    "${vqa_score[@]}" -loglevel error -i "$encode" -ref "$source" --fail-under "mean=$wanted" >/dev/null 2>&1 || code=$?
+    said=$("${vqa_score[@]}" -loglevel error -i "$encode" -ref "$source" --fail-under "mean=$wanted" 2>&1 >/dev/null) || code=$?
     case $code in
     0)
         printf '%s\n' "$encode"
@@ -26,7 +26,7 @@ while IFS= read -r -d '' line; do
         ;;
     1) ;; # scored, and below
     *)
-        echo "cannot score '$encode' (vqa-score says $code)" >&2
+        printf '%s\n' "$said" >&2
         exit "$code"
         ;;
     esac

@@ -80,7 +80,7 @@ def test_smallest_above(encodes: tuple[Path, Path, Path], tiny_model: Path) -> N
     best = smallest("100", copy, low)  # only the source itself scores 100
     assert (best.returncode, best.stdout) == (0, f"{copy}\n")
     none = smallest("100.1", low)
-    assert (none.returncode, none.stdout) == (1, "")
+    assert (none.returncode, none.stdout) == (1, ""), none.stderr
     assert none.stderr == "no encode reaches 100.1\n"
 
 
@@ -90,7 +90,8 @@ def test_smallest_above_passes_errors_on(encodes: tuple[Path, Path, Path], tiny_
     broken.write_text("no video")
     done = run(EXAMPLES / "smallest_above.sh", source, "0", broken, model=tiny_model)
     assert (done.returncode, done.stdout) == (3, "")
-    assert "cannot score" in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert "broken.mp4" in done.stderr
     assert run(EXAMPLES / "smallest_above.sh", source, "0").returncode == 2
 
 
