@@ -1,5 +1,4 @@
-"""Fixtures for every test: a folder of models of its own, small synthetic clips, a tiny model, the shared
-media."""
+"""Fixtures for every test: a folder of models of its own, small synthetic clips, a tiny model, the shared media."""
 
 from __future__ import annotations
 
@@ -30,8 +29,7 @@ class MakeClip(Protocol):
 
 
 def pytest_configure() -> None:
-    """The networks of the tests are so small that a second thread only waits: one, set before torch is
-    imported."""
+    """The networks of the tests are so small that a second thread only waits: one, set before torch is imported."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
@@ -70,8 +68,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def ffmpeg() -> str:
-    """The FFmpeg that comes with imageio-ffmpeg: it has every encoder the tests use, whatever the machine
-    has."""
+    """The FFmpeg that comes with imageio-ffmpeg: it has every encoder the tests use, whatever the machine has."""
     import imageio_ffmpeg
 
     return str(imageio_ffmpeg.get_ffmpeg_exe())
@@ -79,8 +76,7 @@ def ffmpeg() -> str:
 
 @pytest.fixture
 def make_clip(ffmpeg: str, tmp_path: Path) -> MakeClip:
-    """Builds a clip from a lavfi source in the test's own folder: ``make_clip("a.mp4", "-crf", "30",
-    frames=20)``.
+    """Builds a clip from a lavfi source in the test's own folder: ``make_clip("a.mp4", "-crf", "30", frames=20)``.
 
     The name's suffix chooses the container, ``extra`` goes before the output; ``.yuv`` gives raw frames.
     """
@@ -107,8 +103,7 @@ def make_clip(ffmpeg: str, tmp_path: Path) -> MakeClip:
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model file of a few thousand random parameters (fixed seed). Shared by all tests: copy it before a
-    change."""
+    """A model file of a few thousand random parameters (fixed seed). Shared by all tests: copy it before a change."""
     import torch
 
     from rankvqa_cli.models.contract import Calibration

@@ -1,5 +1,4 @@
-"""``vqa-score models``: which models there are, what one is, whether they are whole, and how one is
-imported."""
+"""``vqa-score models``: which models there are, what one is, whether they are whole, and how one is imported."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ def command() -> None:
 
     \b
     Example:
-    vqa-score models list
+      vqa-score models list
     """
 
 
@@ -37,7 +36,7 @@ def list_models(form: str) -> None:
 
     \b
     Example:
-    vqa-score models list --format json
+      vqa-score models list --format json
     """
     from rankvqa_cli.models.manifest import manifest
 
@@ -61,7 +60,7 @@ def info(model: str, form: str) -> None:
 
     \b
     Example:
-    vqa-score models info rankvqa-mini
+      vqa-score models info rankvqa-mini
     """
     from dataclasses import asdict
 
@@ -89,14 +88,13 @@ def info(model: str, form: str) -> None:
 @click.argument("models", metavar="[NAME|FILE]...", nargs=-1)
 @click.pass_obj
 def verify(talk: Talk, models: tuple[str, ...]) -> None:
-    """Read models (all that are known by name, where none is given), check each against its sha256 and load
-    it.
+    """Read models (all that are known by name, where none is given), check each against its sha256 and load it.
 
     Prints one line for each that is whole; exit code 5 where one is not.
 
     \b
     Example:
-    vqa-score models verify
+      vqa-score models verify
     """
     from rankvqa_cli.models.manifest import manifest
     from rankvqa_cli.models.registry import load
@@ -129,7 +127,7 @@ def import_model(checkpoint: Path, name: str | None, overwrite: bool) -> None:
 
     \b
     Example:
-    vqa-score models import FR_model.pth -o pqanet
+      vqa-score models import FR_model.pth -o pqanet
     """
     from rankvqa_cli.models.convert import import_checkpoint
 

@@ -45,8 +45,7 @@ def on(clip: Clip, device: torch.device) -> Clip:
 
 
 def window(clip: Clip, top: int, left: int, height: int, width: int) -> tuple[Clip, int, int]:
-    """The part of a clip that it takes to convert a rectangle of it (a view), and where the rectangle lies in
-    it.
+    """The part of a clip that it takes to convert a rectangle of it (a view), and where the rectangle lies in it.
 
     The part begins on a chroma sample and has one sample more on each side, so that converting it gives the
     rectangle the values that converting the whole frame gives.
@@ -78,8 +77,7 @@ def code_luma(clip: Clip) -> Tensor:
 
 
 def nominal_luma(clip: Clip) -> Tensor:
-    """Luma with black at 0 and white at 1: (T, 1, H, W) float32; limited range may overshoot on both
-    sides."""
+    """Luma with black at 0 and white at 1: (T, 1, H, W) float32; limited range may overshoot on both sides."""
     offset, span = _luma_levels(clip)
     return clip.luma.to(torch.float32).sub_(offset).div_(span).unsqueeze(1)
 

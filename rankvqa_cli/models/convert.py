@@ -1,5 +1,4 @@
-"""From a released PQANet checkpoint to a model file of this package. Nothing in a checkpoint is ever
-executed."""
+"""From a released PQANet checkpoint to a model file of this package. Nothing in a checkpoint is ever executed."""
 
 from __future__ import annotations
 
@@ -124,8 +123,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without what wrappers put before every name (``module.`` of DataParallel, ``net.`` of a trainer,
-    ...)."""
+    """Without what wrappers put before every name (``module.`` of DataParallel, ``net.`` of a trainer, ...)."""
     while tensors:
         first = next(iter(tensors)).partition(".")[0] + "."
         if not all(name.startswith(first) for name in tensors):

@@ -1,5 +1,4 @@
-"""Building blocks of PQANet: the convolutional pyramid, attention in 4x4 windows, the merging of a clip's
-features.
+"""Building blocks of PQANet: the convolutional pyramid, attention in 4x4 windows, the merging of a clip's features.
 
 Module and parameter names are those of the released RankDVQA checkpoint, which is why some are deeper than
 the structure asks for.
@@ -21,7 +20,7 @@ class Pyramid(nn.Module):
 
     def __init__(self, channels: int, widths: Sequence[int]) -> None:
         super().__init__()
-        for name, before, width in zip(LEVEL_NAMES, [channels, *widths], widths, strict=False):
+        for name, before, width in zip(LEVEL_NAMES, [channels, *widths[:-1]], widths, strict=True):
             level = nn.Sequential(
                 nn.Conv2d(before, width, 3, stride=2, padding=1),
                 nn.LeakyReLU(0.1, inplace=True),
@@ -48,8 +47,7 @@ def normalised(x: Tensor, dim: int = 1) -> Tensor:
 
 
 def pad_to_multiple(x: Tensor, window: int) -> Tensor:
-    """Reflect right and bottom to a multiple of ``window``; an axis too short for a reflection repeats its
-    edge."""
+    """Reflect right and bottom to a multiple of ``window``; an axis too short for a reflection repeats its edge."""
     for axis, side in ((0, x.shape[-1]), (2, x.shape[-2])):
         missing = -side % window
         if missing:
@@ -60,8 +58,7 @@ def pad_to_multiple(x: Tensor, window: int) -> Tensor:
 
 
 class WindowAttention(nn.Module):
-    """Multi-head self-attention inside windows, with a learned bias by relative position (Swin
-    Transformer)."""
+    """Multi-head self-attention inside windows, with a learned bias by relative position (Swin Transformer)."""
 
     relative_position_index: Tensor
 

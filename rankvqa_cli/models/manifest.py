@@ -1,5 +1,4 @@
-"""Which models there are: two folders, each with a ``manifest.json`` that pins every file by sha256. Knows no
-torch.
+"""Which models there are: two folders, each with a ``manifest.json`` that pins every file by sha256. Knows no torch.
 
 The first folder is shipped with the package (``_weights`` inside the wheel, ``weights/`` beside a checkout);
 the second, ``$VQA_SCORE_HOME`` (``$XDG_DATA_HOME/vqa-score`` by default), holds what ``models import`` wrote.
@@ -67,8 +66,7 @@ def home_folder() -> Path:
 
 
 def check_name(name: str) -> str:
-    """Return ``name`` where it can name a model; UsageError where it could be taken for a path or an
-    option."""
+    """Return ``name`` where it can name a model; UsageError where it could be taken for a path or an option."""
     if not _NAME.fullmatch(name) or name.endswith(_PATH_LIKE):
         raise UsageError(
             f"{name!r} cannot be a model's name: use up to 64 letters, digits, '.', '_' and '-', starting "
@@ -158,8 +156,7 @@ def _entry(folder: Path, item: dict[str, Any]) -> ManifestEntry:
 
 
 def put_entry(entry: ManifestEntry) -> None:
-    """Add ``entry`` to its folder's manifest, in place of one of the same name; a new default displaces the
-    old.
+    """Add ``entry`` to its folder's manifest, in place of one of the same name; a new default displaces the old.
 
     The file is written whole or not at all. Raises OutputError where it cannot be written.
     """

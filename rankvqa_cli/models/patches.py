@@ -11,12 +11,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class PatchGrid:
-    """``rows`` x ``columns`` patches of ``height`` x ``width`` pixels; ``tops`` and ``lefts`` are their
-    corners.
+    """``rows`` x ``columns`` patches of ``height`` x ``width`` pixels; ``tops`` and ``lefts`` are their corners.
 
     Every pixel lies in a patch: the last row and column are taken back to end on the frame's edge, so they
-    overlap their neighbours where the stride does not divide the frame. (The released code drops what
-    remains.)
+    overlap their neighbours where the stride does not divide the frame. (The released code drops what remains.)
     """
 
     tops: tuple[int, ...]
@@ -36,8 +34,7 @@ class PatchGrid:
 
 
 def patch_grid(height: int, width: int, patch: int, stride: int) -> PatchGrid:
-    """Patches of ``patch`` x ``patch`` pixels every ``stride`` pixels; a side shorter than that is one
-    patch."""
+    """Patches of ``patch`` x ``patch`` pixels every ``stride`` pixels; a side shorter than that is one patch."""
     return PatchGrid(
         _starts(height, patch, stride), _starts(width, patch, stride), min(height, patch), min(width, patch)
     )

@@ -1,5 +1,4 @@
-"""PQANet, the patch quality network of RankDVQA (Feng et al., WACV 2024): a learned distance between two
-clips.
+"""PQANet, the patch quality network of RankDVQA (Feng et al., WACV 2024): a learned distance between two clips.
 
 Both clips go through one convolutional pyramid. At each of five levels the channel-normalised features of the
 reference, of the distorted clip and their absolute difference, all twelve frames of them, are merged by a
@@ -47,8 +46,7 @@ class PQANetConfig:
 
 
 class _Scaling(nn.Module):
-    """0 to 1 becomes -1 to 1, then (x - shift) / scale per RGB channel; luma is broadcast to three
-    channels."""
+    """0 to 1 becomes -1 to 1, then (x - shift) / scale per RGB channel; luma is broadcast to three channels."""
 
     shift: Tensor
     scale: Tensor
@@ -88,20 +86,17 @@ class PQANet(nn.Module):
         return torch.stack([level.mean(dim=(1, 2, 3)) for level in maps]).sum(dim=0)
 
     def features(self, video: Tensor, levels: int = LEVELS + 1) -> list[Tensor]:
-        """Pyramid of a clip: (B, T, C, H, W) in 0 to 1 -> per level (B, T, width, ceil(H / 2^k), ceil(W /
-        2^k))."""
+        """Pyramid of a clip: (B, T, C, H, W) in 0 to 1 -> per level (B, T, width, ceil(H / 2^k), ceil(W / 2^k))."""
         batch, frames = video.shape[:2]
         found = self.frame_features(video.flatten(0, 1), levels)
         return [level.view(batch, frames, *level.shape[1:]) for level in found]
 
     def frame_features(self, frames: Tensor, levels: int = LEVELS + 1) -> list[Tensor]:
-        """Pyramid of single frames: (N, C, H, W) in 0 to 1 -> per level (N, width, h, w), not yet
-        normalised."""
+        """Pyramid of single frames: (N, C, H, W) in 0 to 1 -> per level (N, width, h, w), not yet normalised."""
         return self.net.moduleExtractor(self.scaling_layer(frames), levels)  # type: ignore[no-any-return]
 
     def level_maps(self, reference: Sequence[Tensor], distorted: Sequence[Tensor]) -> list[Tensor]:
-        """Distance by place, from two pyramids of ``features``: per level (B, 1, h, w), to be averaged and
-        added."""
+        """Distance by place, from two pyramids of ``features``: per level (B, 1, h, w), to be averaged and added."""
         found = []
         for level in range(LEVELS):
             ref = normalised(reference[level], dim=2)  # (B, T, width, h, w)
@@ -113,8 +108,7 @@ class PQANet(nn.Module):
         return found
 
     def keep_input_precise(self) -> None:
-        """Scaling and first convolution in float32: bfloat16 cannot tell neighbouring 10-bit code values
-        apart."""
+        """Scaling and first convolution in float32: bfloat16 cannot tell neighbouring 10-bit code values apart."""
         self.scaling_layer.float()
         first = self.net.get_submodule("moduleExtractor.moduleFirst.0")
         first.float()
@@ -140,8 +134,7 @@ class PQANet(nn.Module):
 
 
 class Comparison:
-    """One pair of clips compared frame by frame, for whole frames: memory holds one frame's features, not a
-    clip's.
+    """One pair of clips compared frame by frame, for whole frames: memory holds one frame's features, not a clip's.
 
     ``conv_first`` is linear in its input, so what it makes of each frame can be added up as the frames
     arrive; the rest of a merge layer sees only the sum. The result is that of ``PQANet.level_maps`` up to the
@@ -156,8 +149,7 @@ class Comparison:
         self._energies: list[Tensor] = []
 
     def add(self, reference: Sequence[Tensor], distorted: Sequence[Tensor]) -> None:
-        """The next frame's pyramids: ``reference`` normalised, ``distorted`` as ``frame_features`` gives
-        it."""
+        """The next frame's pyramids: ``reference`` normalised, ``distorted`` as ``frame_features`` gives it."""
         config = self._network.config
         for level, ref in enumerate(reference[:LEVELS]):
             layer = self._network._merge_layer(level)

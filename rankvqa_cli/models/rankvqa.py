@@ -1,5 +1,4 @@
-"""RankDVQA as a model that scores clips: PQANet over whole frames or patch by patch, and STANet where it is
-trained."""
+"""RankDVQA as a model that scores clips: PQANet over whole frames or patch by patch, and STANet where it is trained."""
 
 from __future__ import annotations
 
@@ -47,8 +46,7 @@ class RankVQAConfig:
 
 
 class RankVQA:
-    """FullReferenceModel of PQANet. ``keep_maps`` asks for maps: (1, ceil(H / 8), ceil(W / 8)), in dense mode
-    only.
+    """FullReferenceModel of PQANet. ``keep_maps`` asks for maps: (1, ceil(H / 8), ceil(W / 8)), in dense mode only.
 
     With ``exact_identity`` in the network's configuration identical clips have distance 0 and score exactly
     100; released checkpoints run as published, where that does not hold.
@@ -153,8 +151,7 @@ class RankVQA:
         return self._seen(part, rectangle).unsqueeze(0)
 
     def _seen(self, clip: Clip, rectangle: tuple[slice, slice] = (slice(None), slice(None))) -> Tensor:
-        """Code values to the network's input, (T, C, H, W) float32 in about 0 to 1, of a rectangle of the
-        clip."""
+        """Code values to the network's input, (T, C, H, W) float32 in about 0 to 1, of a rectangle of the clip."""
         clip = colour.on(clip, self.device)
         if self.config.input == "luma":
             x = colour.code_luma(clip)
@@ -203,8 +200,7 @@ def stanet_channels(config: PQANetConfig) -> int:
 
 
 def build(header: ModelFile, tensors: dict[str, Tensor], sha256: str) -> RankVQA:
-    """Builder of the architecture ``rankvqa`` (see models.registry). Tensors of STANet carry the prefix
-    ``stanet.``."""
+    """Builder of the architecture ``rankvqa`` (see models.registry). Tensors of STANet carry the prefix ``stanet.``."""
     config = config_from_json(header.config)
     network = PQANet(config.network)
     expected = {

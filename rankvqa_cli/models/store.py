@@ -1,8 +1,7 @@
 """Model files: safetensors that say in their header what they are, read with every claim checked.
 
 The header is one JSON object under the metadata key ``vqa-score`` (one key, because the library writes
-several in an arbitrary order, and the same model must give the same sha256). Nothing here can run code from a
-file.
+several in an arbitrary order, and the same model must give the same sha256). Nothing here can run code from a file.
 """
 
 from __future__ import annotations
@@ -58,8 +57,7 @@ _DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int64)
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model file's header. ``config`` builds the network of ``architecture``; JSON has no tuples, only
-    lists.
+    """A model file's header. ``config`` builds the network of ``architecture``; JSON has no tuples, only lists.
 
     ``calibration`` maps the network's distance to 0 to 100; ``scale`` and ``provenance`` say in words what
     the score means and where the parameters come from.
@@ -91,8 +89,7 @@ def write_model(path: Path, header: ModelFile, tensors: dict[str, Tensor]) -> st
     """Write a model file, whole or not at all, and return its sha256. The same input gives the same bytes.
 
     Tensors keep their types (float32, float16, bfloat16; int64 for index buffers). Raises ModelError for
-    values that could not be read back (not finite, another type) and OutputError where the file cannot be
-    written.
+    values that could not be read back (not finite, another type) and OutputError where the file cannot be written.
     """
     _check_header(path, header)
     kept = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -106,8 +103,7 @@ def write_model(path: Path, header: ModelFile, tensors: dict[str, Tensor]) -> st
 
 
 def read_model(path: Path, expected_sha256: str | None = None) -> tuple[ModelFile, dict[str, Tensor], str]:
-    """Read and check a model file: its sha256 (where one is expected), its header, and that every value is
-    finite.
+    """Read and check a model file: its sha256 (where one is expected), its header, and that every value is finite.
 
     Returns the header, the tensors on the CPU in the types of the file, and the sha256. Raises ModelError.
     """
@@ -165,8 +161,7 @@ def write_manifest_entry(
 
 
 def _read_bytes(path: Path) -> bytes:
-    """The whole file at once, so that what is hashed is what is parsed. Pickles are told apart and
-    refused."""
+    """The whole file at once, so that what is hashed is what is parsed. Pickles are told apart and refused."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
