@@ -442,3 +442,12 @@ def test_memory_does_not_grow_with_length(make_clip: MakeClip, tiny_model: Path)
 def test_clip_scores_are_plain_numbers(source: Path, score: Scorer) -> None:
     (result,) = score(source, source).results
     assert all(isinstance(clip, ClipScore) and type(clip.score) is float for clip in result.clips)
+
+
+def test_worker_threads_sleep_while_they_wait(source: Path, tiny_model: Path) -> None:
+    """Spinning threads take the cores that FFmpeg decodes on."""
+    code = "import os; os.environ['OMP_DISPLAY_ENV'] = 'VERBOSE'; " + STDIN_RUN
+    run = run_python(code, b"", str(source), str(source), str(tiny_model), "")
+    assert run.stdout.split()[0] == b"100.0"
+    if b"GOMP_SPINCOUNT" in run.stderr:
+        assert b"GOMP_SPINCOUNT = '0'" in run.stderr

@@ -1,0 +1,77 @@
+"""Which inputs share a decode of the reference."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from rankvqa_cli.scoring.passes import Pass, compared_frames, inputs_that_fit, plan_passes
+from rankvqa_cli.types import Alignment, ComparisonPlan, FrameFormat, InputSpec, PlannedInput, VideoInfo
+
+FORMAT = FrameFormat(1920, 1080, "yuv420p", 8, (2, 2), False, "bt709")
+
+
+def planned(frames: int | None, pairing: tuple[int, ...] = ()) -> PlannedInput:
+    info = VideoInfo(
+        InputSpec("x"),
+        1920,
+        1080,
+        "yuv420p",
+        8,
+        (2, 2),
+        False,
+        "bt709",
+        "bt709",
+        "bt709",
+        Fraction(25),
+        frames,
+    )
+    return PlannedInput(info, FORMAT, pairing=pairing)
+
+
+def passes(reference: int | None, inputs: list[tuple[int | None, int]], most: int = 100) -> list[Pass]:
+    plan = ComparisonPlan(planned(reference), tuple(planned(frames) for frames, _ in inputs))
+    return plan_passes(plan, [Alignment(offset, 1.0) for _, offset in inputs], most)
+
+
+def test_equal_inputs_share_one() -> None:
+    assert passes(50, [(50, 0)] * 3) == [Pass((0, 1, 2), 0, 50)]
+
+
+def test_another_part_of_the_reference_is_another_pass() -> None:
+    """An offset of +2 and a length of 48 give the same clips of the reference; -2 gives others."""
+    assert passes(50, [(50, 0), (50, 2), (48, 0), (50, -2), (50, 0)]) == [
+        Pass((0, 4), 0, 50),
+        Pass((1, 2), 0, 48),
+        Pass((3,), 2, 48),
+    ]
+
+
+def test_unknown_lengths_stand_alone() -> None:
+    assert passes(50, [(None, 0), (50, 0), (None, 0)]) == [
+        Pass((0,), 0, None),
+        Pass((1,), 0, 50),
+        Pass((2,), 0, None),
+    ]
+    assert passes(None, [(50, 0), (50, 0)]) == [Pass((0,), 0, None), Pass((1,), 0, None)]
+
+
+def test_no_more_at_once_than_memory_allows() -> None:
+    assert passes(9, [(9, 0)] * 5, most=2) == [Pass((0, 1), 0, 9), Pass((2, 3), 0, 9), Pass((4,), 0, 9)]
+
+
+@pytest.mark.parametrize(("offset", "expected"), [(0, 50), (3, 47), (-3, 47), (60, 0)])
+def test_compared_frames(offset: int, expected: int) -> None:
+    assert compared_frames(planned(50), planned(50), Alignment(offset, 1.0)) == expected
+
+
+def test_pairing_counts_pairs_not_frames() -> None:
+    assert compared_frames(planned(5), planned(10, pairing=(0, 2, 4, 6)), Alignment(1, 1.0)) == 3
+
+
+def test_the_budget() -> None:
+    assert inputs_that_fit(planned(9), [12]) > inputs_that_fit(planned(9), [12, 12]) >= 1
+    huge = replace(planned(9), format=replace(FORMAT, width=1 << 20, height=1 << 20))
+    assert inputs_that_fit(huge, [12]) == 1
