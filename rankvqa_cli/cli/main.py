@@ -36,6 +36,7 @@ class Entry:
 
 COMMANDS: dict[str, Entry] = {
     "score": Entry("rankvqa_cli.cli.score:command", "Score videos (the default command)."),
+    "models": Entry("rankvqa_cli.cli.models:command", "List, inspect, verify and import models."),
 }
 
 
@@ -176,6 +177,9 @@ def _fault(kind: type[BaseException], error: BaseException, trace: TracebackType
 def _in_our_words(error: click.ClickException) -> str:
     message = error.format_message().strip().rstrip(".")
     ctx = error.ctx if isinstance(error, click.UsageError) else None
+    if ctx is not None and "\n" in message and isinstance(ctx.command, click.Group):
+        # click answers a group without a command with its whole help
+        message = f"missing command: one of {', '.join(ctx.command.list_commands(ctx))}"
     hint = f" (see {ctx.command_path} --help)" if ctx is not None else ""
     return f"{message[:1].lower()}{message[1:]}{hint}"
 

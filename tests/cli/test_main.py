@@ -115,6 +115,15 @@ def test_a_misspelt_command_is_not_taken_for_a_video() -> None:
     assert done.stderr == "error: no command or file is called 'scroe': did you mean 'score'?\n"
 
 
+def test_a_command_group_without_a_command_is_one_line() -> None:
+    done = vqa_score("models")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (
+        done.stderr
+        == "error: missing command: one of import, info, list, verify (see vqa-score models --help)\n"
+    )
+
+
 def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     @click.command()
     def command() -> None:
