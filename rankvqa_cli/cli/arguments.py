@@ -64,7 +64,7 @@ class FFmpegCommand(click.Command):
                 try:
                     yield next(queue)
                 except StopIteration:
-                    raise UsageError(f"option {name!r} needs a value: {_shape(option, ctx)}") from None
+                    raise UsageError(f"option {name!r} needs a value: {_shape(option)}") from None
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_usage("vqa-score", "[options] -i DISTORTED [-i ...] -ref REFERENCE")
@@ -97,8 +97,9 @@ def _options(command: click.Command, ctx: click.Context) -> Iterator[click.Optio
             yield parameter
 
 
-def _shape(option: click.Option, ctx: click.Context) -> str:
-    return f"{option.opts[0]} {option.make_metavar(ctx)}"
+def _shape(option: click.Option) -> str:
+    choices = "|".join(map(str, option.type.choices)) if isinstance(option.type, click.Choice) else "VALUE"
+    return f"{option.opts[0]} {option.metavar or choices}"
 
 
 def _unknown(token: str, name: str, known: dict[str, click.Option]) -> str:
