@@ -110,12 +110,13 @@ def _facts(planned: PlannedInput, alignment: Alignment | None, compared: bool) -
     if alignment is None:
         offset = ""
     else:
-        offset = f"{alignment.offset:+d} frames, confidence {alignment.confidence:.2f}, {alignment.mode}"
+        found = f"{alignment.offset:+d} frames" if alignment.offset else "none"
+        offset = f"{found}, confidence {alignment.confidence:.2f}, {alignment.mode}"
         if alignment.suspected is not None:
             offset += f"; {alignment.suspected:+d} suspected"
     return {
         "file": visible(info.spec.path),
-        "codec": f"{info.codec} in {info.container}",
+        "codec": f"{info.codec} in {info.container.partition(',')[0]}",
         "size": size,
         "pixel format": f"{info.pix_fmt}, {info.bit_depth} bit",
         "range": range_name(info.full_range),

@@ -38,7 +38,9 @@ Exit codes:
 """
 
 
-@click.command("score", cls=FFmpegCommand, epilog=EPILOG)
+@click.command(
+    "score", cls=FFmpegCommand, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @options.input_options
 @options.comparison_options
 @options.model_options
