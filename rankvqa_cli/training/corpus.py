@@ -179,6 +179,11 @@ def make_corpus(
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+    write_manifest(sources, options, out)
+
+
+def write_manifest(sources: Sequence[Source], options: CorpusOptions, out: Path) -> None:
+    """Close a corpus: options, sources in order, and the sha256 of every file."""
     files = sorted(
         out / source.name / part for source in sources for part in ("index.json", "ref.npy", "dist.npy")
     )

@@ -34,6 +34,10 @@ def label_patches(
     # In the scratch folder, so that no path needs escaping inside the filter graph.
     arguments = [*raw, "-i", paths[1].name, *raw, "-i", paths[0].name, "-lavfi", graph, "-f", "null", "-"]
     run_ffmpeg(arguments, subject="libvmaf", folder=scratch)
+    if not log.exists():  # libvmaf gives up without a word, and FFmpeg exits with 0
+        raise InputError(
+            f"libvmaf wrote no scores for patches of {size} x {size}; its features need larger ones"
+        )
     entries = json.loads(log.read_text())["frames"]
     if len(entries) != patches * frames:
         raise InputError(f"libvmaf scored {len(entries)} of {patches * frames} frames in {str(scratch)!r}")

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 import subprocess
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -41,11 +43,32 @@ class Source:
         return self.path.suffix.lower() in STILL_SUFFIXES
 
 
+@lru_cache(maxsize=4)
+def _has_libvmaf(binary: str) -> bool:
+    listed = subprocess.run(
+        [binary, "-hide_banner", "-filters"], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    return b" libvmaf " in listed.stdout
+
+
+def corpus_ffmpeg() -> str:
+    """The FFmpeg that makes corpora: the usual one where it has libvmaf, else the one inside imageio-ffmpeg.
+
+    Distributions often build FFmpeg without libvmaf. Raises InputError where neither has it.
+    """
+    for binary in (find_ffmpeg(), str(imageio_ffmpeg.get_ffmpeg_exe())):
+        if _has_libvmaf(binary):
+            return binary
+    raise InputError(
+        "no FFmpeg with libvmaf found, which labels need: install imageio-ffmpeg, or set VQA_SCORE_FFMPEG"
+    )
+
+
 def run_ffmpeg(
     arguments: list[str], *, stdin: bytes | None = None, subject: str = "", folder: Path | None = None
 ) -> bytes:
     """Run FFmpeg (in ``folder``) to its end; returns its stdout. Raises InputError with its last line if it fails."""
-    command = [find_ffmpeg(), "-hide_banner", "-loglevel", "error", "-y", *arguments]
+    command = [corpus_ffmpeg(), "-hide_banner", "-loglevel", "error", "-y", *arguments]
     if stdin is None:
         command.insert(1, "-nostdin")
     done = subprocess.run(command, input=stdin, capture_output=True, check=False, cwd=folder)

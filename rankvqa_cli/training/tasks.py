@@ -34,7 +34,7 @@ class RankedModule(nn.Module):
 
     @property
     def calibration(self) -> Calibration:
-        return Calibration(float(self.log_midpoint.exp()), float(self.log_slope.exp()))
+        return Calibration(self.log_midpoint.exp().item(), self.log_slope.exp().item())
 
 
 @dataclass(frozen=True)
