@@ -209,6 +209,8 @@ def _judge(
             read = readers[lane].frames_read
             decoded[lane] = Decoded(planned[lane].info, read, tally.compared, tally.left, at_end=False)
     for lane in lanes[1:]:
+        if planned[lane].pairing and decoded[lane].compared > 0:
+            continue  # matched by presentation time: the plan knows which frames have no partner, and says so
         warnings[lane] += judge_lengths(decoded[0], decoded[lane], offsets[lane], allow_short=job.allow_short)
     for lane in lanes:
         if not tallies[lane].at_end:

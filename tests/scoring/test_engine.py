@@ -251,6 +251,26 @@ def test_unequal_lengths(source: Path, encode: Callable[..., Path], score: Score
     assert no_children_left()
 
 
+@pytest.mark.parametrize(
+    ("dropped", "scored"), [("gte(n,1)*not(mod(n,3))", 30), ("not(mod(n,2))", 30), ("gt(n,25)", 26)]
+)
+def test_dropped_frames_are_matched_by_time(
+    make_clip: MakeClip, encode: Callable[..., Path], score: Scorer, dropped: str, scored: int
+) -> None:
+    source = make_clip("source.mkv", "-c:v", "ffv1", frames=30, size="96x64")
+    fewer = encode(
+        source, "fewer.mkv", "-c:v", "ffv1", "-vf", f"select='not({dropped})'", "-fps_mode", "passthrough"
+    )
+    if scored < 30:
+        with pytest.raises(InputError, match="--allow-short"):
+            score(fewer, source)
+    (result,) = score(fewer, source, allow_short=scored < 30).results
+    assert result.alignment.offset == 0
+    assert result.integrity.frames_scored == len(result.frames) == scored
+    assert result.integrity.frames_decoded == result.integrity.frames_expected < 30
+    assert (result.score == 100.0) == (scored < 30)
+
+
 def truncated(path: Path, name: str, keep: float) -> Path:
     cut = path.with_name(name)
     data = path.read_bytes()
