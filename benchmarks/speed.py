@@ -126,17 +126,17 @@ def _bundled_ffmpeg() -> str:
 def _media(
     ffmpeg: str, folder: Path, size: str, frames: int, arguments: argparse.Namespace
 ) -> tuple[Path, Path]:
-    """A near-lossless H.264 source of this size and length, and an encode of it."""
+    """A good H.264 source of this size and length, and a poor encode of it."""
     source, encode = folder / f"source-{size}-{frames}.mp4", folder / f"encode-{size}-{frames}.mp4"
     scale = f"scale={size.replace('x', ':')}:flags=bicubic,format=yuv420p"
     if arguments.source is not None:
         given = ["-stream_loop", "-1", "-i", str(arguments.source), "-vf", scale]
     else:
         # Grain, since flat test patterns decode faster than any video.
-        lavfi = f"testsrc2=size={size}:rate=30,noise=alls=8:allf=t"
+        lavfi = f"testsrc2=size={size}:rate=30,noise=alls=3:allf=t"
         given = ["-f", "lavfi", "-i", lavfi, "-vf", "format=yuv420p"]
     quiet = [ffmpeg, "-v", "error", "-nostdin", "-y"]
-    subprocess.run([*quiet, *given, "-frames:v", str(frames), "-an", *_x264(14), str(source)], check=True)
+    subprocess.run([*quiet, *given, "-frames:v", str(frames), "-an", *_x264(20), str(source)], check=True)
     subprocess.run([*quiet, "-i", str(source), *_x264(32), str(encode)], check=True)
     return source, encode
 
