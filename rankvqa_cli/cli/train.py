@@ -1,4 +1,4 @@
-"""``vqa-score train``: a corpus to a model file."""
+"""``vqa-score train``: a corpus, and perhaps people's scores, to a model file."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ from pathlib import Path
 
 import click
 
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+
 
 @click.command("train", short_help="Train a model on a corpus made by 'vqa-score corpus'.")
 @click.option(
     "--model", "name", default="rankvqa-mini", show_default=True, help="Name written into the model file."
 )
-@click.option(
-    "--data", "corpus", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
-@click.option("-o", "--output", "out", required=True, type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--run", type=click.Path(file_okay=False, path_type=Path), help="Folder of checkpoint and curve."
-)
-@click.option("--steps", default=8000, show_default=True, type=click.IntRange(1))
-@click.option(
-    "--rate", default=2e-3, show_default=True, type=click.FloatRange(0, min_open=True), help="Learning rate."
-)
+@click.option("--data", "corpus", required=True, type=FOLDER, help="Corpus folder.")
+@click.option("-o", "--output", "out", required=True, type=FILE, help="Model file to write.")
+@click.option("--run", type=FOLDER, help="Folder of checkpoint and curve  [default: beside the output]")
+@click.option("--scored", type=FILE, help="Stage two: CSV with distorted, reference, mos, content.")
+@click.option("--start", type=FILE, help="Stage two: the stage-one model file to go on from.")
+@click.option("--leave-out", help="Stage two: a content that is only scored, into RUN/left_out.csv.")
+@click.option("--cache", type=FOLDER, help="Where decoded pictures are kept  [default: RUN]")
+@click.option("--steps", default=4000, show_default=True, type=click.IntRange(1))
+@click.option("--rate", default=2e-3, show_default=True, type=click.FloatRange(0, min_open=True))
 @click.option("--seed", default=1, show_default=True)
-@click.option("--fold", default=0, show_default=True, help="Which fold of contents is held out.")
+@click.option("--groups", default=6, show_default=True, type=click.IntRange(1), help="Sources a batch.")
+@click.option(
+    "--fold", default=0, show_default=True, help="Which fold of contents is held out; -1 holds out none."
+)
 @click.option(
     "--folds", default=5, show_default=True, type=click.IntRange(2), help="Folds the contents fall into."
 )
@@ -34,9 +38,14 @@ def command(
     corpus: Path,
     out: Path,
     run: Path | None,
+    scored: Path | None,
+    start: Path | None,
+    leave_out: str | None,
+    cache: Path | None,
     steps: int,
     rate: float,
     seed: int,
+    groups: int,
     fold: int,
     folds: int,
     tiny: bool,
@@ -47,23 +56,38 @@ def command(
     The run's folder keeps a checkpoint and the curve; the same command goes on where it was broken off.
 
     \b
-    Example:
-      vqa-score train --data corpus/ -o mini.safetensors --steps 8000
+    Examples:
+      vqa-score train --data corpus/ -o stage1.safetensors
+      vqa-score train --data corpus/ --scored mos.csv --start stage1.safetensors -o mini.safetensors --steps 800
     """
+    if (scored is None) != (start is None):
+        raise click.UsageError("--scored and --start belong together: people's scores are the second stage")
+    if scored is None and (leave_out is not None or cache is not None):
+        raise click.UsageError("--leave-out and --cache need --scored")
     import torch
 
     from rankvqa_cli.models.patchnet import TINY, PatchNetConfig
+    from rankvqa_cli.training.datasets import BatchOptions
     from rankvqa_cli.training.loop import LoopOptions
-    from rankvqa_cli.training.student import StudentOptions, train_student
+    from rankvqa_cli.training.student import OpinionData, StudentOptions, train_on_opinions, train_student
 
     if threads is not None:
         torch.set_num_threads(threads)
     options = StudentOptions(
         network=TINY if tiny else PatchNetConfig(),
+        batch=BatchOptions(groups=groups),
         loop=LoopOptions(steps=steps, rate=rate, seed=seed, warmup=min(200, max(1, steps // 10))),
         fold=fold,
         folds=folds,
     )
     folder = run if run is not None else out.with_suffix(".run")
-    sha256 = train_student(corpus, folder, out, name, options, lambda line: click.echo(line, err=True))
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    if scored is not None and start is not None:
+        data = OpinionData(scored, cache or folder, start, leave_out)
+        sha256 = train_on_opinions(corpus, data, folder, out, name, options, say)
+    else:
+        sha256 = train_student(corpus, folder, out, name, options, say)
     click.echo(f"{out}\t{sha256}")

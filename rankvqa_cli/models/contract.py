@@ -68,4 +68,4 @@ class Calibration:
     def __call__(self, distance: float) -> float:
         if distance <= 0.0:
             return 100.0
-        return 100.0 / (1.0 + (distance / self.midpoint) ** self.slope)
+        return 100.0 / (1.0 + float((distance / self.midpoint) ** self.slope))

@@ -1,21 +1,32 @@
-"""Train a real-time student from a corpus and write its model file: the work behind ``vqa-score train``."""
+"""Train a real-time student and write its model file: the work behind ``vqa-score train``.
+
+Stage one ranks the encodes of a corpus. Stage two, where a scored set is given, goes on from a stage-one model file
+with people's opinions beside the corpus.
+"""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.patchnet import PatchNet, PatchNetConfig
-from rankvqa_cli.models.store import ModelFile, write_model
+from rankvqa_cli.models.store import ModelFile, read_model, write_model
 from rankvqa_cli.training.datasets import BatchOptions, load_corpus, split_by_content
 from rankvqa_cli.training.loop import LoopOptions, fit
 from rankvqa_cli.training.losses import DISTANCE_FLOOR
-from rankvqa_cli.training.tasks import RankedModule, RankingTask, RankingWeights
+from rankvqa_cli.training.opinions import OpinionOptions, OpinionTask, opinion_scores
+from rankvqa_cli.training.scored import ScoredSet, load_scored
+from rankvqa_cli.training.tasks import RankingTask, RankingWeights
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -30,37 +41,85 @@ class StudentOptions:
     folds: int = 5
 
 
-def train_student(
-    corpus: Path, run: Path, out: Path, name: str, options: StudentOptions, say: Callable[[str], None]
+@dataclass(frozen=True)
+class OpinionData:
+    """Stage two: ``scores`` is the CSV, ``cache`` keeps its decoded pictures, ``leave_out`` names a content that is
+    scored at the end and never learned from, ``start`` is the stage-one model file."""
+
+    scores: Path
+    cache: Path
+    start: Path
+    leave_out: str | None = None
+    options: OpinionOptions = field(default_factory=OpinionOptions)
+
+
+def train_student(corpus: Path, run: Path, out: Path, name: str, options: StudentOptions, say: Say) -> str:
+    """Stage one: train, resuming from ``run`` where a checkpoint lies there; write ``out``. Returns its sha256."""
+    torch.manual_seed(options.loop.seed)
+    task = _ranking_task(corpus, PatchNet(options.network), options, say)
+    task.module.load_state_dict(fit(task, options.loop, run, say))
+    provenance = f"stage one on {corpus.name}, seed {options.loop.seed}, {options.loop.steps} steps"
+    return write_student(task.module.network, task.module.calibration, out, name, provenance)
+
+
+def train_on_opinions(
+    corpus: Path, data: OpinionData, run: Path, out: Path, name: str, options: StudentOptions, say: Say
 ) -> str:
-    """Train, resuming from ``run`` where a checkpoint lies there; write ``out``. Returns the file's sha256."""
+    """Stage two: go on from ``data.start``; write ``out``, and the scores of a content left out to
+    ``run / "left_out.csv"``. Returns the sha256 of ``out``."""
+    scored = load_scored(data.scores, data.cache)
+    held_out = None if data.leave_out is None else scored.only(data.leave_out)
+    training = scored if data.leave_out is None else scored.without(data.leave_out)
+    header, tensors, sha256 = read_model(data.start)
+    if header.architecture != "patchnet":
+        raise ModelError(f"{str(data.start)!r} is a {header.architecture}; stage two goes on from a patchnet")
+    network = PatchNet(PatchNetConfig.from_json(header.config))
+    network.load_state_dict({key: value.float() for key, value in tensors.items()})
+    torch.manual_seed(options.loop.seed)
+    ranking = _ranking_task(corpus, network, options, say)
+    _start_scale(ranking.module, header.calibration)
+    task = OpinionTask(ranking, training, held_out, data.options, options.loop.seed)
+    task.module.load_state_dict(fit(task, options.loop, run, say))
+    task.module.eval()
+    if held_out is not None:
+        _write_left_out(run / "left_out.csv", held_out, opinion_scores(task.module, held_out))
+    provenance = f"stage two from {sha256[:12]} on {corpus.name} and {data.scores.name}"
+    provenance += f", seed {options.loop.seed}, {options.loop.steps} steps"
+    return write_student(network, task.module.calibration, out, name, provenance)
+
+
+def _ranking_task(corpus: Path, network: PatchNet, options: StudentOptions, say: Say) -> RankingTask:
     training, held_out = split_by_content(load_corpus(corpus), options.fold, options.folds)
     say(f"training on {len(training)} sources, holding out {', '.join(s.name for s in held_out) or 'none'}")
-    torch.manual_seed(options.loop.seed)
-    network = PatchNet(options.network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task = RankingTask(network, training, held_out, options.batch, options.weights, options.loop.seed)
-    task.module.load_state_dict(fit(task, options.loop, run, say))
-    return write_student(
-        task.module,
-        out,
-        name,
-        f"trained on {corpus.name}, seed {options.loop.seed}, {options.loop.steps} steps",
-    )
+    return RankingTask(network, training, held_out, options.batch, options.weights, options.loop.seed)
 
 
-def write_student(module: RankedModule, out: Path, name: str, provenance: str) -> str:
+def _start_scale(module: nn.Module, calibration: Calibration) -> None:
+    """Begin with the curve that the model file has."""
+    with torch.no_grad():
+        for parameter, value in (("log_midpoint", calibration.midpoint), ("log_slope", calibration.slope)):
+            module.get_parameter(parameter).fill_(float(np.log(value)))
+
+
+def _write_left_out(path: Path, scored: ScoredSet, scores: list[float]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["distorted", "content", "mos", "score"])
+        for stimulus, score in zip(scored.stimuli, scores, strict=True):
+            writer.writerow([stimulus.distorted, stimulus.content, stimulus.mos, f"{score:.5f}"])
+
+
+def write_student(network: PatchNet, calibration: Calibration, out: Path, name: str, provenance: str) -> str:
     """Write a trained network with the calibration that it learned from the labels. Returns the sha256."""
-    # bfloat16 would cost accuracy in the first layers; the whole network is small, so float16 of it all is enough.
-    tensors: dict[str, Tensor] = {key: value.half() for key, value in module.network.state_dict().items()}
+    # bfloat16 would cost accuracy in the first layers; float16 of such a small network costs nothing measurable.
+    tensors: dict[str, Tensor] = {key: value.half() for key, value in network.state_dict().items()}
     header = ModelFile(
         name=name,
         kind="full-reference",
         architecture="patchnet",
-        config={
-            key: list(v) if isinstance(v, tuple) else v for key, v in asdict(module.network.config).items()
-        },
-        calibration=above_floor(module.calibration),
+        config={key: list(v) if isinstance(v, tuple) else v for key, v in asdict(network.config).items()},
+        calibration=above_floor(calibration),
         clip_frames=12,
         provenance=provenance,
     )

@@ -11,9 +11,9 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from rankvqa_cli.models.contract import Calibration
-from rankvqa_cli.models.patchnet import PatchNet
+from rankvqa_cli.models.patchnet import PatchNet, frame_distances
 from rankvqa_cli.models.patchnet_model import normalise
-from rankvqa_cli.training.datasets import BatchOptions, Sampler, SourceShard, to_planes
+from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard, to_planes
 from rankvqa_cli.training.losses import log_distance, ranking_loss, scale_loss
 from rankvqa_cli.types import FrameFormat
 
@@ -66,19 +66,7 @@ class RankingTask:
 
     def losses(self, step: int) -> dict[str, Tensor]:
         batch = self.sampler.batch(step)
-        network = self.module.network
-        reference = network.features(*_inputs(*batch.reference))
-        gates = network.gates(reference, batch.frames)
-        distorted = network.features(*_inputs(*batch.distorted))
-        repeated = [_repeat(x, batch.groups, batch.slots) for x in (*reference, *gates)]
-        maps, _ = network.compare(
-            type(reference)(*repeated[: len(reference)]),
-            distorted,
-            type(gates)(*repeated[len(reference) :]),
-            batch.frames,
-        )
-        distance = torch.stack([level.mean(dim=(1, 2, 3)) for level in maps]).sum(dim=0)
-        logs = log_distance(distance.view(-1, batch.frames).mean(dim=1))
+        logs = batch_distances(self.module.network, batch)
         terms = ranking_loss(logs, batch.label, batch.better, self.module.log_gain.exp(), self.weights.width)
         return {
             "pairs": self.weights.pairs * terms["pairs"],
@@ -124,8 +112,23 @@ def score_place(module: RankedModule, shard: SourceShard, place: int, frames: in
     for encode in range(len(shard.encodes)):
         features = network.features(*_inputs(*to_planes(shard.distorted[encode, place, :frames], straight)))
         maps, _ = network.compare(described, features, gates, frames)
-        out.append(torch.stack([level.mean() for level in maps]).sum())
+        out.append(frame_distances(maps).mean())
     return log_distance(torch.stack(out))
+
+
+def batch_distances(network: PatchNet, batch: Batch) -> Tensor:
+    """Log distance (groups * slots,) of every distorted clip of a batch."""
+    reference = network.features(*_inputs(*batch.reference))
+    gates = network.gates(reference, batch.frames)
+    distorted = network.features(*_inputs(*batch.distorted))
+    repeated = [_repeat(x, batch.groups, batch.slots) for x in (*reference, *gates)]
+    maps, _ = network.compare(
+        type(reference)(*repeated[: len(reference)]),
+        distorted,
+        type(gates)(*repeated[len(reference) :]),
+        batch.frames,
+    )
+    return log_distance(frame_distances(maps).view(-1, batch.frames).mean(dim=1))
 
 
 def _inputs(luma: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,3 +142,14 @@ def _repeat(x: Tensor, groups: int, slots: int) -> Tensor:
     """(G * F, ...) to (G * S * F, ...): every group's clip once for each of its slots."""
     clips = x.view(groups, 1, -1, *x.shape[1:])
     return clips.expand(-1, slots, *[-1] * x.dim()).flatten(0, 2)
+
+
+def picture_distance(
+    network: PatchNet, reference: tuple[Tensor, Tensor], distorted: tuple[Tensor, Tensor]
+) -> Tensor:
+    """Log distance () of one still against another: (luma (1, H, W), chroma (1, 2, H / 2, W / 2)) uint8 each."""
+    described = network.features(*_inputs(*reference))
+    maps, _ = network.compare(
+        described, network.features(*_inputs(*distorted)), network.gates(described, 1), 1
+    )
+    return log_distance(frame_distances(maps).mean())

@@ -1,0 +1,96 @@
+"""Stage two for the student: people's scores of whole pictures join the corpus, so that it learns what they mind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+
+from rankvqa_cli.models.contract import Calibration
+from rankvqa_cli.training.losses import ranking_loss, scale_loss
+from rankvqa_cli.training.scored import ScoredSampler, ScoredSet, planes_of
+from rankvqa_cli.training.tasks import RankedModule, RankingTask, batch_distances, picture_distance
+
+
+@dataclass(frozen=True)
+class OpinionOptions:
+    """A batch is ``groups`` contents with ``slots`` stimuli each, crops of ``crop`` pixels. ``weight`` is that of the
+    opinions' losses against the corpus' ``1 - weight``; ``width`` the softness of an order, in points of 100."""
+
+    groups: int = 4
+    slots: int = 4
+    crop: int = 384
+    weight: float = 0.6
+    width: float = 8.0
+
+
+class OpinionModule(nn.Module):
+    """A RankedModule and the scale of opinions: labels of the corpus are VMAF's points, those of people MOS."""
+
+    def __init__(self, ranked: RankedModule) -> None:
+        super().__init__()
+        self.ranked = ranked
+        self.log_midpoint = nn.Parameter(ranked.log_midpoint.detach().clone())
+        self.log_slope = nn.Parameter(ranked.log_slope.detach().clone())
+
+    def score(self, log_distances: Tensor) -> Tensor:
+        """Log distances to 25 x (MOS - 1)."""
+        return 100 * torch.sigmoid(self.log_slope.exp() * (self.log_midpoint - log_distances))
+
+    @property
+    def calibration(self) -> Calibration:
+        return Calibration(self.log_midpoint.exp().item(), self.log_slope.exp().item())
+
+
+class OpinionTask:
+    """Ranks stimuli by MOS, in and across contents, beside the corpus' pairs. ``held_out`` is never learned from."""
+
+    def __init__(
+        self,
+        ranking: RankingTask,
+        training: ScoredSet,
+        held_out: ScoredSet | None,
+        options: OpinionOptions,
+        seed: int,
+    ) -> None:
+        self.ranking = ranking
+        self.module = OpinionModule(ranking.module)
+        self.sampler = ScoredSampler(training, options.groups, options.slots, options.crop, seed)
+        self.held_out = held_out
+        self.options = options
+
+    def losses(self, step: int) -> dict[str, Tensor]:
+        batch = self.sampler.batch(step)
+        ranked = self.module.ranked
+        logs = batch_distances(ranked.network, batch)
+        terms = ranking_loss(logs, batch.label, batch.better, ranked.log_gain.exp(), self.options.width)
+        share = self.options.weight
+        corpus = {name: (1 - share) * term for name, term in self.ranking.losses(step).items()}
+        return corpus | {
+            "opinion_pairs": share * terms["pairs"],
+            "opinion_scale": share * scale_loss(self.module.score(logs), batch.label),
+        }
+
+    def validate(self, module: nn.Module) -> dict[str, float]:
+        """The corpus' measures, and SROCC and RMSE (in points) on the held-out content's whole pictures."""
+        assert isinstance(module, OpinionModule)
+        measured = self.ranking.validate(module.ranked)
+        if self.held_out is not None:
+            scores = opinion_scores(module, self.held_out)
+            labels = np.array([stimulus.label for stimulus in self.held_out.stimuli])
+            measured["opinion_srocc"] = float(spearmanr(scores, labels).statistic)
+            measured["opinion_rmse"] = float(np.sqrt(np.mean((scores - labels) ** 2)))
+        return measured
+
+
+@torch.inference_mode()
+def opinion_scores(module: OpinionModule, scored: ScoredSet) -> list[float]:
+    """Score of every stimulus, whole pictures, as the scoring engine would give it."""
+    logs = [
+        picture_distance(module.ranked.network, planes_of(scored, reference), planes_of(scored, distorted))
+        for reference, distorted in zip(scored.reference_at, scored.distorted_at, strict=True)
+    ]
+    return [float(score) for score in module.score(torch.stack(logs))]

@@ -1,0 +1,188 @@
+"""Stimuli that people have scored: a CSV of pairs with their MOS, decoded once, and batches of crops of them."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rankvqa_cli.errors import InputError
+from rankvqa_cli.training.datasets import Batch
+from rankvqa_cli.training.sources import run_ffmpeg
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """One row: ``mos`` on the 5-point ACR scale, ``content`` groups what must stay on one side of a split."""
+
+    distorted: Path
+    reference: Path
+    mos: float
+    content: str
+
+    @property
+    def label(self) -> float:
+        """MOS on the project's scale: 25 x (MOS - 1)."""
+        return 25 * (self.mos - 1)
+
+
+@dataclass(frozen=True)
+class ScoredSet:
+    """``frames[i]`` is one planar 8-bit 4:2:0 limited-range picture of ``width`` x ``height``: (bytes,) uint8.
+
+    ``distorted_at[i]`` and ``reference_at[i]`` are the rows of ``frames`` that stimulus i shows.
+    """
+
+    stimuli: tuple[Stimulus, ...]
+    frames: NDArray[np.uint8]
+    distorted_at: tuple[int, ...]
+    reference_at: tuple[int, ...]
+    width: int
+    height: int
+
+    def without(self, content: str) -> ScoredSet:
+        """The set without the stimuli of ``content``. Raises InputError where it names none of them."""
+        kept = [i for i, stimulus in enumerate(self.stimuli) if stimulus.content != content]
+        if len(kept) == len(self.stimuli):
+            raise InputError(f"the scored set has no content {content!r} to leave out")
+        return self._pick(kept)
+
+    def only(self, content: str) -> ScoredSet:
+        return self._pick([i for i, stimulus in enumerate(self.stimuli) if stimulus.content == content])
+
+    def _pick(self, rows: Sequence[int]) -> ScoredSet:
+        return ScoredSet(
+            tuple(self.stimuli[i] for i in rows),
+            self.frames,
+            tuple(self.distorted_at[i] for i in rows),
+            tuple(self.reference_at[i] for i in rows),
+            self.width,
+            self.height,
+        )
+
+
+def read_scores(path: Path) -> list[Stimulus]:
+    """Rows of a CSV with the columns distorted, reference, mos, and optionally content (else the reference's name).
+
+    Paths are relative to the CSV. Raises InputError naming the row: a missing file, a MOS that is missing or outside
+    1 to 5, a stimulus listed twice, fewer than two contents.
+    """
+    try:
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    except OSError as error:
+        raise InputError(f"cannot read the scores {str(path)!r}: {error.strerror}") from error
+    stimuli: list[Stimulus] = []
+    seen: dict[Path, int] = {}
+    for number, row in enumerate(rows, start=2):
+        where = f"{str(path)!r} row {number}"
+        distorted, reference = (path.parent / (row.get(key) or "") for key in ("distorted", "reference"))
+        for file in (distorted, reference):
+            if not file.is_file():
+                raise InputError(f"{where}: no such file {str(file)!r}")
+        try:
+            mos = float(row.get("mos") or "")
+        except ValueError as error:
+            raise InputError(f"{where}: the mos {row.get('mos')!r} is no number") from error
+        if not math.isfinite(mos) or not 1 <= mos <= 5:
+            raise InputError(f"{where}: the mos {mos} is not on the scale of 1 to 5")
+        if distorted in seen:
+            raise InputError(f"{where}: {str(distorted)!r} stands in row {seen[distorted]} already")
+        seen[distorted] = number
+        stimuli.append(Stimulus(distorted, reference, mos, row.get("content") or reference.stem))
+    if len({stimulus.content for stimulus in stimuli}) < 2:
+        raise InputError(
+            f"{str(path)!r} has fewer than two contents: nothing learned from one would hold for others"
+        )
+    return stimuli
+
+
+def load_scored(path: Path, cache: Path, size: tuple[int, int] = (1920, 1080)) -> ScoredSet:
+    """Decode the first frame of every file, bicubic to ``size`` (width, height), into a file in ``cache``, mapped."""
+    stimuli = read_scores(path)
+    files = list(dict.fromkeys(file for s in stimuli for file in (s.reference, s.distorted)))
+    key = hashlib.sha256("\n".join([f"{size}", *map(str, files)]).encode()).hexdigest()[:16]
+    cached = cache / f"scored-{key}.npy"
+    width, height = size
+    if not cached.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = cached.with_suffix(".partial.npy")
+        shape = (len(files), width * height * 3 // 2)
+        frames = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+        for row, file in enumerate(files):
+            graph = f"scale={width}:{height}:flags=bicubic:out_range=tv,format=yuv420p"
+            arguments = ["-i", str(file), "-frames:v", "1", "-vf", graph, "-f", "rawvideo", "-"]
+            frames[row] = np.frombuffer(run_ffmpeg(arguments, subject=str(file)), np.uint8)
+        frames.flush()
+        os.replace(partial, cached)
+    at = {file: row for row, file in enumerate(files)}
+    return ScoredSet(
+        tuple(stimuli),
+        np.load(cached, mmap_mode="r"),
+        tuple(at[s.distorted] for s in stimuli),
+        tuple(at[s.reference] for s in stimuli),
+        width,
+        height,
+    )
+
+
+class ScoredSampler:
+    """Draws batches of crops: ``groups`` contents with ``slots`` stimuli each, ``crop`` pixels wide and high."""
+
+    def __init__(self, scored: ScoredSet, groups: int, slots: int, crop: int, seed: int) -> None:
+        self.scored = scored
+        self.groups, self.slots, self.crop, self.seed = groups, slots, crop, seed
+        references = sorted(set(scored.reference_at))
+        self.by_reference = [
+            [i for i, at in enumerate(scored.reference_at) if at == ref] for ref in references
+        ]
+
+    def batch(self, step: int) -> Batch:
+        """The batch of ``step``: frames = 1; the same for the same seed. Labels are 25 x (MOS - 1)."""
+        rng = np.random.default_rng([self.seed, 1, step])
+        enough = len(self.by_reference) >= self.groups
+        references, distorted, labels = [], [], []
+        for group in rng.choice(len(self.by_reference), self.groups, replace=not enough):
+            members = self.by_reference[group]
+            chosen = rng.choice(members, self.slots, replace=len(members) < self.slots)
+            x, y = (
+                int(rng.integers((side - self.crop) // 2 + 1)) * 2
+                for side in (self.scored.width, self.scored.height)
+            )
+            mirror = bool(rng.random() < 0.5)
+            references.append(self._crop(self.scored.reference_at[chosen[0]], x, y, mirror))
+            distorted += [self._crop(self.scored.distorted_at[i], x, y, mirror) for i in chosen]
+            labels += [self.scored.stimuli[i].label for i in chosen]
+        count = self.groups * self.slots
+        return Batch(
+            reference=(torch.cat([y for y, _ in references]), torch.cat([c for _, c in references])),
+            distorted=(torch.cat([y for y, _ in distorted]), torch.cat([c for _, c in distorted])),
+            label=torch.tensor(labels),
+            better=torch.zeros(count, count, dtype=torch.bool),
+            groups=self.groups,
+            slots=self.slots,
+            frames=1,
+        )
+
+    def _crop(self, row: int, x: int, y: int, mirror: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """(luma (1, crop, crop), chroma (1, 2, crop / 2, crop / 2)) uint8."""
+        luma, chroma = planes_of(self.scored, row)
+        half = self.crop // 2
+        luma = luma[:, y : y + self.crop, x : x + self.crop]
+        chroma = chroma[:, :, y // 2 : y // 2 + half, x // 2 : x // 2 + half]
+        return (luma.flip(-1), chroma.flip(-1)) if mirror else (luma, chroma)
+
+
+def planes_of(scored: ScoredSet, row: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Picture ``row`` whole: luma (1, H, W) and chroma (1, 2, H / 2, W / 2) uint8."""
+    data = torch.from_numpy(np.array(scored.frames[row]))
+    pixels = scored.width * scored.height
+    luma = data[:pixels].view(1, scored.height, scored.width)
+    return luma, data[pixels:].view(1, 2, scored.height // 2, scored.width // 2)
