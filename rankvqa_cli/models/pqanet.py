@@ -21,13 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rankvqa_cli.models.layers import Head, MergeLayer, Pyramid, normalised, pad_to_multiple
+from rankvqa_cli.models.layers import Head, MergeLayer, Pyramid, normalised
 
 LEVELS = 5  # of the pyramid's six, these make the score
 FEATURE_LEVELS = (2, 5)  # the third and the sixth, what STANet looks at
-
-# Rows of the merged map that go through the Swin block together where memory is to be saved: a multiple of the window.
-_BAND = 64
 
 
 @dataclass(frozen=True)
@@ -103,8 +100,8 @@ class PQANet(nn.Module):
             dist = normalised(distorted[level], dim=2)
             difference = (ref - dist).abs()
             stacked = torch.cat([ref, dist, difference], dim=2).flatten(1, 2)  # (B, T * 3 * width, h, w)
-            merged = self._merge_layer(level)(stacked)
-            found.append(self._gate(self._head(level)(merged), self._energy(difference)))
+            level_map = self.head(level)(self.merge_layer(level)(stacked))
+            found.append(gated(level_map, energy(difference)) if self.config.exact_identity else level_map)
         return found
 
     def keep_input_precise(self) -> None:
@@ -113,91 +110,24 @@ class PQANet(nn.Module):
         first = self.net.get_submodule("moduleExtractor.moduleFirst.0")
         first.float()
 
-    def _merge_layer(self, level: int) -> MergeLayer:
+    def merge_layer(self, level: int) -> MergeLayer:
+        """The layer that merges a clip's features of a level, 0 to 4."""
         layer = self.net.merge_layers[level]
         assert isinstance(layer, MergeLayer)
         return layer
 
-    def _head(self, level: int) -> Head:
+    def head(self, level: int) -> Head:
+        """The projection of a level, 0 to 4, to one channel."""
         found = self.lins[level]
         assert isinstance(found, Head)
         return found
 
-    def _energy(self, difference: Tensor) -> Tensor | None:
-        """(B, T, width, h, w) -> (B, 1, h, w), only where it is used."""
-        if not self.config.exact_identity:
-            return None
-        return difference.float().mean(dim=(1, 2)).unsqueeze(1) * math.sqrt(difference.shape[2])
 
-    def _gate(self, level_map: Tensor, energy: Tensor | None) -> Tensor:
-        return level_map if energy is None else F.softplus(level_map.float()) * energy
+def energy(difference: Tensor) -> Tensor:
+    """How far the normalised features are apart: their absolute differences (B, T, width, h, w) -> (B, 1, h, w)."""
+    return difference.float().mean(dim=(1, 2)).unsqueeze(1) * math.sqrt(difference.shape[2])
 
 
-class Comparison:
-    """One pair of clips compared frame by frame, for whole frames: memory holds one frame's features, not a clip's.
-
-    ``conv_first`` is linear in its input, so what it makes of each frame can be added up as the frames
-    arrive; the rest of a merge layer sees only the sum. The result is that of ``PQANet.level_maps`` up to the
-    order of additions. The sums are float32 whatever the network computes in.
-    """
-
-    def __init__(self, network: PQANet) -> None:
-        self._network = network
-        self._frames = 0
-        self._sizes: list[torch.Size] = []
-        self._sums: list[Tensor] = []
-        self._energies: list[Tensor] = []
-
-    def add(self, reference: Sequence[Tensor], distorted: Sequence[Tensor]) -> None:
-        """The next frame's pyramids: ``reference`` normalised, ``distorted`` as ``frame_features`` gives it."""
-        config = self._network.config
-        for level, ref in enumerate(reference[:LEVELS]):
-            layer = self._network._merge_layer(level)
-            share = 3 * config.widths[level]
-            stacked = _stacked(ref, normalised(distorted[level]))
-            energy = self._network._energy(stacked[:, None, -config.widths[level] :])
-            stacked = pad_to_multiple(stacked, layer.window)
-            weight = layer.conv_first.weight[:, self._frames * share : (self._frames + 1) * share]
-            bias = layer.conv_first.bias if self._frames == 0 else None
-            part = F.conv2d(stacked, weight, bias, padding=1).float()
-            if self._frames == 0:
-                self._sizes.append(ref.shape[-2:])
-                self._sums.append(part)
-                self._energies += [] if energy is None else [energy]
-            else:
-                self._sums[level] += part
-                if energy is not None:
-                    self._energies[level] += energy
-        self._frames += 1
-
-    def maps(self) -> list[Tensor]:
-        """Distance by place after the last frame: per level (B, 1, h, w) float32. Uses the sums up."""
-        config = self._network.config
-        if self._frames != config.frames:
-            raise ValueError(f"{self._frames} frames were compared, the network takes {config.frames}")
-        found = []
-        for level, merged in enumerate(self._sums):
-            layer = self._network._merge_layer(level)
-            weight, bias = _fused(layer.conv_after_body, self._network._head(level).projection)
-            for start in range(0, merged.shape[2], _BAND):  # windows never cross a band
-                band = merged[:, :, start : start + _BAND]
-                band.copy_(layer.block(band.to(weight.dtype)))
-            height, width = self._sizes[level]
-            level_map = F.conv2d(merged, weight.float(), bias.float(), padding=1)[..., :height, :width]
-            energy = self._energies[level] / self._frames if self._energies else None
-            found.append(self._network._gate(level_map, energy))
-        self._sums = []
-        return found
-
-
-def _stacked(reference: Tensor, distorted: Tensor) -> Tensor:
-    """[reference, distorted, |difference|] along channels, with no other tensor alive longer than it must."""
-    return torch.cat([reference, distorted, (reference - distorted).abs_()], dim=1)
-
-
-def _fused(convolution: nn.Conv2d, projection: nn.Conv2d) -> tuple[Tensor, Tensor]:
-    """A convolution and the 1x1 projection after it as one convolution to one channel."""
-    rows = projection.weight.flatten(1)  # (1, dim)
-    weight = torch.einsum("po,oihw->pihw", rows, convolution.weight)
-    assert convolution.bias is not None
-    return weight, rows @ convolution.bias
+def gated(level_map: Tensor, energy: Tensor) -> Tensor:
+    """The level map of a network with ``exact_identity``, all (B, 1, h, w): never negative, 0 where energy is 0."""
+    return F.softplus(level_map.float()) * energy

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from rankvqa_cli.models import colour
 from rankvqa_cli.models.contract import Clip, ClipOutput
+from rankvqa_cli.models.dense import Comparison
 from rankvqa_cli.models.layers import normalised
 from rankvqa_cli.models.patches import PatchGrid, patch_grid, pool
-from rankvqa_cli.models.pqanet import FEATURE_LEVELS, LEVELS, Comparison, PQANet, PQANetConfig
+from rankvqa_cli.models.pqanet import FEATURE_LEVELS, LEVELS, PQANet, PQANetConfig
 from rankvqa_cli.models.stanet import STANet
 from rankvqa_cli.models.store import ModelFile, model_info
 

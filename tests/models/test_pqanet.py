@@ -11,8 +11,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from rankvqa_cli.models.dense import Comparison
 from rankvqa_cli.models.layers import WindowAttention, normalised, pad_to_multiple
-from rankvqa_cli.models.pqanet import LEVELS, Comparison, PQANet, PQANetConfig
+from rankvqa_cli.models.pqanet import LEVELS, PQANet, PQANetConfig
 
 TOLERANCE = 1e-5  # relative; the promise is 1e-3
 
