@@ -110,22 +110,24 @@ def test_ci_gate(encodes: tuple[Path, Path, Path], tiny_model: Path, tmp_path: P
     assert missing.returncode == 3
 
 
-@pytest.mark.parametrize("name", ["github-actions.yml", "gitlab-ci.yml"])
 def test_ci_snippets_call_the_gate_as_it_is(
-    name: str, encodes: tuple[Path, Path, Path], tiny_model: Path, tmp_path: Path
+    encodes: tuple[Path, Path, Path], tiny_model: Path, tmp_path: Path
 ) -> None:
-    text = (EXAMPLES / "ci_gate" / name).read_text()
-    (call,) = re.findall(r"tools/vqa-score/(examples/ci_gate/gate\.sh .*)", text)
+    texts = [(EXAMPLES / "ci_gate" / name).read_text() for name in ("github-actions.yml", "gitlab-ci.yml")]
+    calls = [re.findall(r"tools/vqa-score/(examples/ci_gate/gate\.sh .*)", text) for text in texts]
+    settings = [dict(re.findall(r'(VQA_\w+): "(.+)"', text)) for text in texts]
+    assert all("scores.json" in text for text in texts)
+    assert calls[0] == calls[1]
+    assert settings[0] == settings[1]
+    ((call,), variables) = calls[0], settings[0]
     script, source, *files = call.split()
     for file in (source, *files):
         (tmp_path / file).parent.mkdir(exist_ok=True)
         shutil.copy(encodes[0], tmp_path / file)
-    settings = dict(re.findall(r'(VQA_\w+): "(.+)"', text))
-    assert set(settings) == {"VQA_MEAN", "VQA_P5"}
-    done = run(ROOT / script, source, *files, model=tiny_model, cwd=tmp_path, **settings)
+    assert set(variables) == {"VQA_MEAN", "VQA_P5"}
+    done = run(ROOT / script, source, *files, model=tiny_model, cwd=tmp_path, **variables)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "scores.json").exists()
-    assert "scores.json" in text
 
 
 def test_python_use(encodes: tuple[Path, Path, Path], tiny_model: Path) -> None:

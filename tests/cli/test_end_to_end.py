@@ -34,7 +34,7 @@ def run(folder: Path, *args: str | Path, stdin: bytes = b"") -> str:
         [sys.executable, "-m", "rankvqa_cli", *map(str, args), "-loglevel", "error"],
         input=stdin,
         capture_output=True,
-        timeout=120,
+        timeout=300,
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def vqa_score(*args: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "rankvqa_cli", *args],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         stdin=subprocess.DEVNULL,
     )
 
@@ -42,7 +42,7 @@ def imported(args: Sequence[str]) -> tuple[int, set[str]]:
         "import sys; from rankvqa_cli.cli.main import main; code = main(sys.argv[1:]); "
         f"sys.exit(f'{{code}} ' + ' '.join(m for m in {HEAVY!r} if m in sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, timeout=120)
     status, *modules = done.stderr.splitlines()[-1].split(" ")
     return int(status), {module for module in modules if module}
 
@@ -68,13 +68,15 @@ def test_answers_without_the_heavy_modules(args: list[str], code: int) -> None:
 
 
 def test_help_is_quick() -> None:
+    """In processor time, which a busy machine does not stretch; on an idle one it is what a user waits."""
     vqa_score("--help")  # byte-compile
-    times = []
+    spent = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         vqa_score("--help")
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.4
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert 0 < min(spent) < 0.4
 
 
 def test_help_has_every_command_and_the_default_commands_options() -> None:
@@ -191,7 +193,7 @@ def test_stdout_that_cannot_be_written_is_an_error_without_a_traceback(args: lis
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=120,
         )
     assert done.returncode == ExitCode.OUTPUT
     assert done.stderr == "error: cannot write to stdout: no space left on device; nothing more is written\n"
@@ -202,7 +204,7 @@ def test_closed_pipe_is_an_error_without_a_traceback() -> None:
         ["bash", "-c", '"$0" -m rankvqa_cli --help | true; exit ${PIPESTATUS[0]}', sys.executable],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == ExitCode.OUTPUT
     assert done.stderr == "error: cannot write to stdout: broken pipe; nothing more is written\n"
@@ -226,7 +228,7 @@ def test_a_fault_of_the_program_is_no_failed_gate() -> None:
             [sys.executable, "-c", code, "-i", "x", "-ref", "y", "-loglevel", level],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         assert done.returncode == FAULT
         assert (done.stdout, done.stderr.count("\n")) == ("", lines)
