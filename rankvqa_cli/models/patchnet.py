@@ -6,6 +6,10 @@ describes each frame. The comparison sees only differences of the two pyramids: 
 gained, and how its error flickers. They pass visibility thresholds and gates that depend on the reference alone
 (masking by texture and motion) and then bias-free convolutions with rectifiers, so identical inputs give a distance
 of exactly 0 by construction, and the reference's share of the work is done once for any number of encodes.
+
+Viewers judge an encode by what its content could lose: a sharp, detailed picture is not worse than a soft one because
+more of it can be missed. So the distance is divided by a power of the reference's *reserve*, its distance from its own
+low-passed version, under the same network.
 """
 
 from __future__ import annotations
@@ -134,6 +138,9 @@ class PatchNet(nn.Module):
         self.trunk32 = nn.Conv2d(trunk, trunk, 3, padding=1, bias=False)
         # Heads add up rectified maps with positive weights, so a distance can only grow with what is seen.
         self.log_head = nn.Parameter(torch.full((3, trunk), -3.0))
+        # Distances are divided by (reserve + floor) ** power; a power of 0 leaves them alone.
+        self.reserve_power = nn.Parameter(torch.tensor(0.0), requires_grad=False)
+        self.log_reserve_floor = nn.Parameter(torch.tensor(-3.0), requires_grad=False)
 
     def features(self, luma: Tensor, chroma: Tensor) -> Features:
         """Describe frames. ``luma`` (N, 1, H, W) and ``chroma`` (N, 2, H/2, W/2) float, H and W multiples of 8, in
@@ -188,6 +195,22 @@ class PatchNet(nn.Module):
             for seen, weight in zip((seen8, seen16, seen32), weights, strict=True)
         ]
         return maps, signed16[frames - 1 :: frames]
+
+    def reserve(self, reference: Features, luma: Tensor, chroma: Tensor) -> Tensor:
+        """How far single frames are from their own low-passed version: (N,) distances. ``reference`` are the features
+        of (``luma``, ``chroma``), as in ``features``."""
+        soft = self.features(low_passed(luma), low_passed(chroma))
+        return frame_distances(self.compare(reference, soft, self.gates(reference, 1), 1)[0])
+
+    def content_scale(self, reserve: Tensor) -> Tensor:
+        """What distances are divided by, for a reference with this reserve: same shape, > 0."""
+        return (reserve.float() + self.log_reserve_floor.float().exp()) ** self.reserve_power.float()
+
+
+def low_passed(x: Tensor) -> Tensor:
+    """(N, C, h, w) reduced by 4 (area mean) and brought back (bilinear): what a quarter of the size keeps of it."""
+    small = F.avg_pool2d(x, 4, ceil_mode=True, count_include_pad=False)
+    return F.interpolate(small, size=x.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def frame_distances(maps: Sequence[Tensor]) -> Tensor:

@@ -75,16 +75,25 @@ class PatchNetModel:
         sums: list[list[Tensor]] = [[] for _ in distorted]
         errors: list[Tensor | None] = [None] * len(distorted)
         before: Features | None = None
+        scale = 1.0
+        normalised = float(self.network.reserve_power) != 0.0
         for start in range(0, frames, CHUNK_FRAMES):
             stop = min(start + CHUNK_FRAMES, frames)
-            described = self.network.features(*self._planes(reference, start, stop))
+            planes = self._planes(reference, start, stop)
+            described = self.network.features(*planes)
+            if normalised and start <= frames // 2 < stop:
+                # One frame speaks for the clip's content.
+                at = slice(frames // 2 - start, frames // 2 - start + 1)
+                middle = Features(*(part[at] for part in described))
+                reserve = self.network.reserve(middle, planes[0][at], planes[1][at])
+                scale = float(self.network.content_scale(reserve))
             gates = self.network.gates(described, stop - start, before)
             for i, clip in enumerate(distorted):
                 features = self.network.features(*self._planes(clip, start, stop))
                 maps, errors[i] = self.network.compare(described, features, gates, stop - start, errors[i])
                 sums[i].append(frame_distances(maps))
             before = _last_frame(described)
-        distances = [float(torch.cat(parts).double().mean()) for parts in sums]
+        distances = [float(torch.cat(parts).double().mean()) / scale for parts in sums]
         return [ClipOutput(score=self.calibration(distance), distance=distance) for distance in distances]
 
     def _planes(self, clip: Clip, start: int, stop: int) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,9 @@ from rankvqa_cli.training.losses import ranking_loss, scale_loss
 from rankvqa_cli.training.scored import ScoredSampler, ScoredSet, planes_of
 from rankvqa_cli.training.tasks import RankedModule, RankingTask, batch_distances, picture_distance
 
+#: Where the learning of PatchNet's ``reserve_power`` begins.
+RESERVE_POWER = 0.7
+
 
 @dataclass(frozen=True)
 class OpinionOptions:
@@ -33,6 +36,13 @@ class OpinionModule(nn.Module):
     def __init__(self, ranked: RankedModule) -> None:
         super().__init__()
         self.ranked = ranked
+        # Opinions are about contents too: from here on distances are divided by what the content could lose.
+        network = ranked.network
+        for parameter in (network.reserve_power, network.log_reserve_floor):
+            parameter.requires_grad_(True)
+        if float(network.reserve_power.detach()) == 0.0:
+            with torch.no_grad():
+                network.reserve_power.fill_(RESERVE_POWER)
         self.log_midpoint = nn.Parameter(ranked.log_midpoint.detach().clone())
         self.log_slope = nn.Parameter(ranked.log_slope.detach().clone())
 
@@ -65,7 +75,7 @@ class OpinionTask:
     def losses(self, step: int) -> dict[str, Tensor]:
         batch = self.sampler.batch(step)
         ranked = self.module.ranked
-        logs = batch_distances(ranked.network, batch)
+        logs = batch_distances(ranked.network, batch, by_content=True)
         terms = ranking_loss(logs, batch.label, batch.better, ranked.log_gain.exp(), self.options.width)
         share = self.options.weight
         corpus = {name: (1 - share) * term for name, term in self.ranking.losses(step).items()}

@@ -116,9 +116,14 @@ def score_place(module: RankedModule, shard: SourceShard, place: int, frames: in
     return log_distance(torch.stack(out))
 
 
-def batch_distances(network: PatchNet, batch: Batch) -> Tensor:
-    """Log distance (groups * slots,) of every distorted clip of a batch."""
-    reference = network.features(*_inputs(*batch.reference))
+def batch_distances(network: PatchNet, batch: Batch, *, by_content: bool = False) -> Tensor:
+    """Log distance (groups * slots,) of every distorted clip of a batch.
+
+    ``by_content`` divides by the references' content scale, for stills (frames = 1). It teaches the scale alone: the
+    network behind the reserve is not to be bent for it.
+    """
+    planes = _inputs(*batch.reference)
+    reference = network.features(*planes)
     gates = network.gates(reference, batch.frames)
     distorted = network.features(*_inputs(*batch.distorted))
     repeated = [_repeat(x, batch.groups, batch.slots) for x in (*reference, *gates)]
@@ -128,7 +133,12 @@ def batch_distances(network: PatchNet, batch: Batch) -> Tensor:
         type(gates)(*repeated[len(reference) :]),
         batch.frames,
     )
-    return log_distance(frame_distances(maps).view(-1, batch.frames).mean(dim=1))
+    distance = frame_distances(maps).view(-1, batch.frames).mean(dim=1)
+    if by_content:
+        with torch.no_grad():
+            reserve = network.reserve(reference, *planes)
+        distance = distance / network.content_scale(reserve).repeat_interleave(batch.slots)
+    return log_distance(distance)
 
 
 def _inputs(luma: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,9 +157,12 @@ def _repeat(x: Tensor, groups: int, slots: int) -> Tensor:
 def picture_distance(
     network: PatchNet, reference: tuple[Tensor, Tensor], distorted: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """Log distance () of one still against another: (luma (1, H, W), chroma (1, 2, H / 2, W / 2)) uint8 each."""
-    described = network.features(*_inputs(*reference))
+    """Log distance () of one still against another: (luma (1, H, W), chroma (1, 2, H / 2, W / 2)) uint8 each, divided
+    by the reference's content scale."""
+    planes = _inputs(*reference)
+    described = network.features(*planes)
     maps, _ = network.compare(
         described, network.features(*_inputs(*distorted)), network.gates(described, 1), 1
     )
-    return log_distance(frame_distances(maps).mean())
+    scale = network.content_scale(network.reserve(described, *planes)).mean()
+    return log_distance(frame_distances(maps).mean() / scale)
