@@ -2,8 +2,8 @@
 
     python benchmarks/ladders.py ../shared/data/davis
 
-Encodes every video of a folder with x264, x265 and SVT-AV1 at CRF 18 to 48 in steps of 6, scores all encodes of a source
-in one run, and counts the steps at which the score falls.
+Encodes every video of a folder with x264, x265 and SVT-AV1 at CRF 18 to 48 in steps of 6, scores all encodes of a
+source in one run, and counts the steps at which the score falls.
 """
 
 from __future__ import annotations
