@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -10,7 +11,7 @@ import click
 import pytest
 from fake_reports import report
 
-from rankvqa_cli.cli.main import FAULT, cli
+from rankvqa_cli.cli.main import COMMANDS, FAULT, cli
 from rankvqa_cli.cli.score import command
 from rankvqa_cli.cli.talk import Talk
 from rankvqa_cli.errors import ExitCode
@@ -82,9 +83,19 @@ def test_json_keys() -> None:
 
 @pytest.mark.parametrize("args", commands(), ids=" ".join)
 def test_commands_shown_are_valid(args: list[str]) -> None:
-    params = command.make_context("score", args, obj=Talk()).params
-    assert params["inputs"]
-    assert params["reference"]
+    name, rest = (args[0], args[1:]) if args[0] in COMMANDS else ("score", args)
+    shown: click.Command = importlib.import_module(f"rankvqa_cli.cli.{name}").command
+    while isinstance(shown, click.Group):
+        shown, rest = shown.commands[rest[0]], rest[1:]
+    params = shown.make_context(name, rest, obj=Talk()).params
+    if name == "score":
+        assert params["inputs"]
+        assert params["reference"]
+
+
+def test_every_command_is_told() -> None:
+    shown = {args[0] if args[0] in COMMANDS else "score" for args in commands()}
+    assert {"score", "models"} <= shown
 
 
 def test_first_screen_sets_up_scores_and_tests() -> None:

@@ -129,7 +129,7 @@ def main(argv: Sequence[str]) -> int:
         talk.error(str(error))
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        talk.error("interrupted: no output was written")
+        talk.error("interrupted: nothing is left half-written")
         code = ExitCode.INTERRUPTED
     except OSError as error:
         # click prints help and listings itself; whatever else can fail has been translated on its way here.

@@ -380,5 +380,5 @@ def test_interrupted(
     assert process.stdout.read() == b""
     said = process.stderr.read().decode()
     assert "Traceback" not in said
-    assert said == ("error: interrupted: no output was written\n" if code == 130 else "")
+    assert said == ("error: interrupted: nothing is left half-written\n" if code == 130 else "")
     assert sorted(os.listdir(folder)) == before

@@ -145,8 +145,8 @@ def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
         (DeviceError("device"), 7, "error: device\n"),
         (VqaError("other"), 2, "error: other\n"),
         (MemoryError(), 7, "error: out of memory: close other programs, or score with fewer -threads\n"),
-        (KeyboardInterrupt(), 130, "error: interrupted: no output was written\n"),
-        (click.Abort(), 130, "error: interrupted: no output was written\n"),
+        (KeyboardInterrupt(), 130, "error: interrupted: nothing is left half-written\n"),
+        (click.Abort(), 130, "error: interrupted: nothing is left half-written\n"),
         (click.ClickException("Odd."), 2, "error: odd\n"),
     ],
 )
