@@ -264,8 +264,7 @@ def test_dropped_frames_are_matched_by_time(
     if scored < 30:
         with pytest.raises(InputError, match="--allow-short"):
             score(fewer, source)
-    (result,) = score(fewer, source, allow_short=scored < 30).results
-    assert result.alignment.offset == 0
+    (result,) = score(fewer, source, allow_short=scored < 30, align="off").results
     assert result.integrity.frames_scored == len(result.frames) == scored
     assert result.integrity.frames_decoded == result.integrity.frames_expected < 30
     assert (result.score == 100.0) == (scored < 30)
