@@ -32,7 +32,7 @@ def window_of_times(times: Sequence[float], rate: Fraction, options: ReadOptions
     A frame is kept where ss <= time < ss + t, to within a quarter of a frame and at most a millisecond,
     which covers the rounding of container time bases.
     """
-    slack = min(0.001, 0.25 / float(rate)) if rate > 0 else 0.0
+    slack = _slack(rate)
     first = bisect.bisect_left(times, options.seek_s - slack) if options.seek_s > 0 else 0
     end = len(times)
     if options.duration_s is not None:
@@ -58,5 +58,9 @@ def window_of_rate(total: int | None, rate: Fraction, options: ReadOptions) -> t
 
 
 def _frame_at(seconds: float, rate: Fraction) -> int:
-    """The first frame at or after ``seconds``, with a quarter of a frame's grace."""
-    return math.ceil(seconds * float(rate) - 0.25) if seconds > 0 else 0
+    """The first frame at or after ``seconds``."""
+    return max(0, math.ceil((seconds - _slack(rate)) * float(rate)))
+
+
+def _slack(rate: Fraction) -> float:
+    return min(0.001, 0.25 / float(rate))
