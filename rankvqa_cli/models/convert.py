@@ -29,7 +29,8 @@ from rankvqa_cli.models.store import (
 
 _NESTED = ("state_dict", "model_state_dict", "model", "params", "net")
 _UNCALIBRATED = (
-    "0 to 100, higher is better, by a map that is not calibrated to opinions: only the order means something"
+    "0 to 100, higher is better, by a map that is not calibrated to opinions: only the order means something, and "
+    "distances of 0 and below (the published network can give them) all score 100"
 )
 
 
