@@ -10,7 +10,7 @@ import click
 @click.command(
     "corpus", short_help="Make a training corpus: encodes of sources, cut into labelled patch clips."
 )
-@click.argument("sources", type=click.Path(exists=True, path_type=Path))
+@click.argument("sources", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", "out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder."
 )

@@ -36,6 +36,8 @@ class Entry:
 
 COMMANDS: dict[str, Entry] = {
     "score": Entry("rankvqa_cli.cli.score:command", "Score videos (the default command)."),
+    "corpus": Entry("rankvqa_cli.cli.corpus:command", "Make a training corpus: labelled encodes of sources."),
+    "train": Entry("rankvqa_cli.cli.train:command", "Train a model on a corpus."),
     "models": Entry("rankvqa_cli.cli.models:command", "List, inspect, verify and import models."),
 }
 
@@ -109,7 +111,12 @@ def cli() -> None:
 def run(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     sys.excepthook = _fault
-    sys.exit(main(sys.argv[1:] if argv is None else argv))
+    code = main(sys.argv[1:] if argv is None else argv)
+    if code > 128:
+        # A signal that came while a thread was being started can have left it without anybody to end it, and
+        # the interpreter would wait for it for ever. Everything has been unwound and flushed.
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -137,6 +144,8 @@ def main(argv: Sequence[str]) -> int:
             raise
         talk.error(_stdout_failed(error))
         code = ExitCode.OUTPUT
+    except SystemExit as ended:  # asked to end by a signal
+        code = int(ended.code or 0)
     except MemoryError as error:
         talk.traceback(error)
         talk.error("out of memory: close other programs, or score with fewer -threads")

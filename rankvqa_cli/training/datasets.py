@@ -105,6 +105,10 @@ class Sampler:
     def __init__(self, shards: Sequence[SourceShard], options: BatchOptions, seed: int) -> None:
         if not shards:
             raise InputError("the corpus has no source on this side of the split")
+        for shard in shards:
+            if len(shard.encodes) < options.slots:
+                few = f"{len(shard.encodes)} encodes of {shard.name!r}, a batch takes {options.slots} of one source"
+                raise InputError(f"the corpus has {few}: make it with more --ladders or --rungs")
         self.shards = shards
         self.options = options
         self.seed = seed

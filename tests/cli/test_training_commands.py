@@ -1,0 +1,135 @@
+"""``corpus`` and ``train`` end to end, both stages, with a network of a few thousand parameters."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MOS = (4.6, 3.1, 1.7)
+
+
+def vqa(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "rankvqa_cli", *arguments]
+    return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(ffmpeg: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two moving sources, and pictures of two contents with three qualities each."""
+    folder = tmp_path_factory.mktemp("training")
+    (folder / "sources").mkdir()
+    (folder / "pictures").mkdir()
+    rows = [["distorted", "reference", "mos", "content"]]
+    for name, source in (("a", "testsrc2"), ("b", "mandelbrot")):
+        lavfi = f"{source}=size=272x264:rate=25"
+        make = [ffmpeg, "-v", "error", "-nostdin", "-f", "lavfi", "-i", lavfi, "-pix_fmt", "yuv420p"]
+        video = folder / "sources" / f"{name}.mkv"
+        subprocess.run([*make, "-frames:v", "24", "-c:v", "ffv1", str(video)], check=True, timeout=60)
+        reference = folder / "pictures" / f"{name}.png"
+        subprocess.run([*make, "-frames:v", "1", str(reference)], check=True, timeout=60)
+        for quality, mos in zip((4, 16, 31), MOS, strict=True):
+            picture = reference.with_name(f"{name}-{quality}.jpg")
+            argv = [
+                ffmpeg,
+                "-v",
+                "error",
+                "-nostdin",
+                "-i",
+                str(reference),
+                "-q:v",
+                str(quality),
+                str(picture),
+            ]
+            subprocess.run(argv, check=True, timeout=60)
+            rows.append([f"pictures/{picture.name}", f"pictures/{reference.name}", str(mos), name])
+    with (folder / "mos.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    made = vqa(
+        "corpus", "sources", "-o", "corpus", "--ladders", "1", "--rungs", "4", "--patches", "1", cwd=folder
+    )
+    assert made.returncode == 0, made.stderr
+    options = ["--data", "corpus", "--tiny", "--groups", "2", "--steps", "2", "--fold", "-1", "-threads", "2"]
+    trained = vqa("train", *options, "-o", "one.safetensors", cwd=folder)
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stdout.startswith("one.safetensors\t")
+    return folder
+
+
+def test_trained_model_scores(folder: Path) -> None:
+    scored = vqa("-m", "one.safetensors", "-i", "sources/a.mkv", "-ref", "sources/a.mkv", cwd=folder)
+    assert scored.stdout == "100.0000\n", scored.stderr
+
+
+def test_corpus_is_not_made_twice(folder: Path) -> None:
+    before = (folder / "corpus" / "a" / "dist.npy").stat().st_mtime_ns
+    again = vqa(
+        "corpus", "sources", "-o", "corpus", "--ladders", "1", "--rungs", "4", "--patches", "1", cwd=folder
+    )
+    assert again.returncode == 0, again.stderr
+    assert (folder / "corpus" / "a" / "dist.npy").stat().st_mtime_ns == before
+
+
+def test_stage_two_learns_from_all_but_what_is_left_out(folder: Path) -> None:
+    options = ["--data", "corpus", "--groups", "2", "--steps", "2", "--fold", "-1", "--run", "run"]
+    options += ["--scored", "mos.csv", "--start", "one.safetensors", "--leave-out", "b"]
+    trained = vqa("train", *options, "-o", "two.safetensors", cwd=folder)
+    assert trained.returncode == 0, trained.stderr
+    with (folder / "run" / "left_out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["content"] for row in rows] == ["b"] * 3
+    assert [float(row["mos"]) for row in rows] == list(MOS)
+    # What the training says of a picture is what scoring says of it.
+    picture = "pictures/b-31.jpg"
+    size = ["-vf", "scale=1920:1080:flags=bicubic:out_range=tv", "-pix_fmt", "yuv420p"]
+    for name, source in (("r.y4m", "pictures/b.png"), ("d.y4m", picture)):
+        from rankvqa_cli.training.sources import corpus_ffmpeg
+
+        argv = [corpus_ffmpeg(), "-v", "error", "-nostdin", "-i", source, *size, "-frames:v", "1", name]
+        subprocess.run(argv, cwd=folder, check=True, timeout=60)
+    scored = vqa("-m", "two.safetensors", "-i", "d.y4m", "-ref", "r.y4m", cwd=folder)
+    assert float(scored.stdout) == pytest.approx(float(rows[2]["score"]), abs=0.5), scored.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["train", "--data", "sources", "-o", "x.safetensors"], 3, "not a finished corpus"),
+        (["train", "--data", "corpus", "-o", "x.safetensors", "--scored", "mos.csv"], 2, "belong together"),
+        (["train", "--data", "corpus", "-o", "x.safetensors", "--leave-out", "b"], 2, "need --scored"),
+        (["corpus", "pictures/mos.csv", "-o", "out"], 3, "cannot read the source list"),
+        (["corpus", "corpus/a", "-o", "out"], 2, "no video or still"),
+    ],
+)
+def test_bad_input_is_one_line(folder: Path, arguments: list[str], code: int, message: str) -> None:
+    done = vqa(*arguments, cwd=folder)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / "x.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("pictures/a-4.jpg,pictures/a.png,6,a\n", "row 2: the mos 6.0 is not on the scale"),
+        ("pictures/a-4.jpg,pictures/a.png,nan,a\n", "row 2: the mos nan is not on the scale"),
+        ("pictures/a-4.jpg,pictures/a.png,,a\n", "row 2: the mos '' is no number"),
+        ("pictures/none.jpg,pictures/a.png,3,a\n", "row 2: no such file"),
+        ("pictures/a-4.jpg,pictures/a.png,3,a\n" * 2, "row 3: 'pictures/a-4.jpg' stands in row 2"),
+        (
+            "pictures/a-4.jpg,pictures/a.png,3,a\npictures/a-16.jpg,pictures/a.png,2,a\n",
+            "fewer than two contents",
+        ),
+    ],
+)
+def test_bad_scores_name_the_row(folder: Path, rows: str, message: str) -> None:
+    (folder / "bad.csv").write_text("distorted,reference,mos,content\n" + rows)
+    options = ["--scored", "bad.csv", "--start", "one.safetensors"]
+    done = vqa("train", "--data", "corpus", "-o", "x.safetensors", *options, cwd=folder)
+    assert done.returncode == 3, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
