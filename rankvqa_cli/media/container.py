@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -36,7 +37,7 @@ class Stream:
 
     ``index`` counts video streams only; width and height are before rotation. ``times`` are presentation
     times in seconds from the first frame, sorted, empty without timestamps; ``offset`` is the first frame's
-    time counted from the container's start. ``frames`` counts the frames a decode gives, including any that
+    own timestamp. ``frames`` counts the frames a decode gives, including any that
     the index lists but the file has lost; None where packets are not frames.
     """
 
@@ -188,9 +189,11 @@ def _describe(
         warnings.append(f"damaged: demuxing stops after {packets.count} frames ({packets.ended_early})")
     if packets.corrupt:
         warnings.append(f"damaged: {packets.corrupt} corrupt packets")
-    times, offset = _times(packets, container, stream)
+    times, offset = _times(packets, stream)
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate
     field_order = int(context.field_order)
+    interlaced = frame.interlaced_frame or field_order not in (_PROGRESSIVE, _UNKNOWN_FIELDS)
+    uncounted = interlaced and context.name == "h264" and _may_be_fields(packets.untimed, times, rate)
     return Stream(
         index=index,
         width=frame.width,
@@ -198,12 +201,12 @@ def _describe(
         pix_fmt=frame.format.name,
         tags=tags,
         rate=Fraction(rate) if rate else None,
-        frames=max(packets.count, listed),
-        times=times,
+        frames=None if uncounted else max(packets.count, listed),
+        times=() if uncounted else times,
         offset=offset,
         sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or 1),
         rotation=round(frame.rotation) % 360,
-        interlaced=frame.interlaced_frame or field_order not in (_PROGRESSIVE, _UNKNOWN_FIELDS),
+        interlaced=interlaced,
         codec=context.codec.canonical_name if hasattr(context.codec, "canonical_name") else context.name,
         container=container.format.name,
         warnings=tuple(warnings),
@@ -218,13 +221,20 @@ def _index(stream: VideoStream, size: int) -> tuple[int, int]:
     return len(entries), sum(1 for entry in entries if entry.pos + entry.size > size)
 
 
-def _times(
-    packets: _Packets, container: InputContainer, stream: VideoStream
-) -> tuple[tuple[float, ...], float]:
+def _may_be_fields(untimed: int, times: Sequence[float], rate: Fraction | None) -> bool:
+    """Whether packets may hold one field each, as H.264 in transport streams does: then they are no count of frames.
+
+    The second field has no timestamp, or one half a frame later.
+    """
+    if untimed:
+        return True
+    steps = sorted(b - a for a, b in itertools.pairwise(times))
+    return bool(steps and rate) and steps[len(steps) // 2] < 0.75 / float(rate or 1)
+
+
+def _times(packets: _Packets, stream: VideoStream) -> tuple[tuple[float, ...], float]:
     if packets.untimed or not packets.ticks or stream.time_base is None:
         return (), 0.0
     ticks = sorted(packets.ticks)
     base = stream.time_base
-    start = container.start_time
-    offset = 0.0 if start is None else float(ticks[0] * base - Fraction(start, av.time_base))
-    return tuple(float((tick - ticks[0]) * base) for tick in ticks), offset
+    return tuple(float((tick - ticks[0]) * base) for tick in ticks), float(ticks[0] * base)

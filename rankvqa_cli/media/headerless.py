@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 
-from av import VideoFormat
-
-from rankvqa_cli.errors import InputError, UsageError
+from rankvqa_cli.errors import InputError
 from rankvqa_cli.media import wording
 from rankvqa_cli.media.colour_tags import UNSPECIFIED, read_tags
 from rankvqa_cli.media.limits import window_of_rate
 from rankvqa_cli.media.pixfmt import layout_of
+from rankvqa_cli.media.rawsize import raw_frame_bytes
 from rankvqa_cli.media.y4m import MAX_HEADER, Y4mHeader, parse_header
 from rankvqa_cli.types import DecodeStart, InputSpec, RawFormat, ReadOptions, VideoInfo
 
@@ -49,28 +48,6 @@ def probe_stdin(spec: InputSpec, options: ReadOptions) -> VideoInfo:
     first, _ = window_of_rate(None, header.frame_rate, options)
     start = DecodeStart(skip_frames=first, stdin_head=head)
     return _describe(spec, header, None, start, "yuv4mpegpipe", options)
-
-
-def raw_frame_bytes(raw: RawFormat) -> int:
-    """Bytes of one frame as FFmpeg's rawvideo packs it, rows unpadded.
-
-    Raises UsageError for a size without pixels and for formats that cannot stand alone (palettes, hardware
-    surfaces).
-    """
-    if raw.width < 1 or raw.height < 1:
-        raise UsageError(f"-s {raw.width}x{raw.height}: a frame needs at least one pixel each way")
-    if raw.frame_rate <= 0:
-        raise UsageError(f"-framerate {raw.frame_rate}: give a rate above 0")
-    layout_of(raw.pix_fmt)
-    format = VideoFormat(raw.pix_fmt, raw.width, raw.height)
-    if format.has_palette or format.padded_bits_per_pixel == 0:
-        raise UsageError(
-            f"-pix_fmt {raw.pix_fmt} cannot be read as raw video: give a YUV, gray or RGB format"
-        )
-    if format.is_planar:
-        return sum(part.width * part.height * -(-part.bits // 8) for part in format.components)
-    across = max(raw.width // format.chroma_width(raw.width), 1) if len(format.components) > 1 else 1
-    return raw.height * -(-(-(-raw.width // across) * across * format.padded_bits_per_pixel) // 8)
 
 
 def _as_header(raw: RawFormat) -> Y4mHeader:

@@ -38,6 +38,7 @@ class MessageCollector:
         self._stream = stream
         self._seen: dict[str, tuple[str, int]] = {}
         self._left_out = 0
+        self._pending = ""
         self._thread = threading.Thread(target=self._drain, name="ffmpeg-stderr", daemon=True)
         self._thread.start()
 
@@ -55,7 +56,14 @@ class MessageCollector:
 
     def _drain(self) -> None:
         for raw in self._stream:
-            self._take(raw.decode("utf-8", "replace").rstrip())
+            line = raw.decode("utf-8", "replace").rstrip()
+            if _LEVELLED.match(line) is None:
+                # A name with a newline in it: the message goes on.
+                self._pending = f"{self._pending} {line}"[:_MAX_LENGTH]
+                continue
+            self._take(self._pending)
+            self._pending = line
+        self._take(self._pending)
 
     def _take(self, line: str) -> None:
         text = damage_in(line)

@@ -53,19 +53,25 @@ def layout_of(pix_fmt: str) -> PixelLayout:
         raise UsageError(f"unknown pixel format {pix_fmt!r}: {hint}") from error
     components = format.components
     colour = [c for c in components if not c.is_alpha]
+    if not colour:
+        raise UsageError(f"{pix_fmt!r} is not a format of pixels in memory: yuv420p is the usual one")
     alpha = len(colour) < len(components)
+    depth = max(c.bits for c in colour)
     if format.has_palette:
         return PixelLayout(8, (1, 1), rgb=True)
     if format.is_rgb or pix_fmt.startswith("xyz"):
-        depth = 8 if pix_fmt.startswith("bayer") and pix_fmt.endswith("8") else max(c.bits for c in colour)
-        return PixelLayout(
-            16 if pix_fmt.startswith("bayer") and depth != 8 else depth, (1, 1), rgb=True, alpha=alpha
-        )
-    depth = max(c.bits for c in colour)
+        return PixelLayout(_bayer_depth(pix_fmt) or depth, (1, 1), rgb=True, alpha=alpha)
     if len(colour) == 1:
         return PixelLayout(depth, None, alpha=alpha)
     chroma = (16 // format.chroma_width(16), 16 // format.chroma_height(16))
     return PixelLayout(depth, chroma, alpha=alpha, full_range=pix_fmt.startswith("yuvj"))
+
+
+def _bayer_depth(pix_fmt: str) -> int | None:
+    """FFmpeg counts the bits of a Bayer sample by colour; the sample is what has a depth."""
+    if not pix_fmt.startswith("bayer"):
+        return None
+    return 8 if pix_fmt.endswith("8") else 16
 
 
 def delivered_depth(depth: int) -> int:

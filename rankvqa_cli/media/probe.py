@@ -15,9 +15,10 @@ from rankvqa_cli.media.container import Stream, read_container
 from rankvqa_cli.media.headerless import probe_raw, probe_stdin
 from rankvqa_cli.media.limits import check_options, window_of_rate, window_of_times
 from rankvqa_cli.media.pixfmt import layout_of
+from rankvqa_cli.media.y4m_stream import is_y4m, read_y4m
 from rankvqa_cli.types import DecodeStart, InputSpec, ReadOptions, VideoInfo
 
-_SEEKABLE = ("mov", "matroska", "yuv4mpegpipe")
+_SEEKABLE = ("mov", "matroska")
 """Demuxers whose index makes ``-ss`` exact; others are decoded from the start and the unwanted frames
 dropped.
 """
@@ -39,7 +40,8 @@ def probe(spec: InputSpec, options: ReadOptions) -> VideoInfo:
     if spec.raw is not None:
         info = probe_raw(spec, spec.raw, size, options)
     else:
-        info = _from_stream(spec, read_container(spec.path, size), options)
+        read = read_y4m if is_y4m(spec.path) else read_container
+        info = _from_stream(spec, read(spec.path, size), options)
     if info.frames == 0:
         raise InputError(f"{spec.path!r} has no frame at or after {options.seek_s:g} s: give a smaller -ss")
     return info

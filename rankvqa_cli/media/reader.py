@@ -16,6 +16,7 @@ from rankvqa_cli.media.limits import window_of_rate
 from rankvqa_cli.media.messages import MessageCollector
 from rankvqa_cli.media.stdin import StdinFeeder
 from rankvqa_cli.media.wording import quoted
+from rankvqa_cli.media.y4m_stream import FrameFollower
 from rankvqa_cli.types import FrameFormat, PlannedInput, ReadOptions
 
 _PIPE_BYTES = 1 << 20
@@ -47,6 +48,7 @@ class FrameReader:
         self._process: subprocess.Popen[bytes] | None = None
         self._messages: MessageCollector | None = None
         self._feeder: StdinFeeder | None = None
+        self._follower: FrameFollower | None = None
         self._noticed: list[str] = []
         self._ended = False
         self._closed = False
@@ -95,7 +97,10 @@ class FrameReader:
         self._messages = MessageCollector(process.stderr)
         if from_stdin:
             assert process.stdin is not None
-            self._feeder = StdinFeeder(STDIN_FD, self._planned.info.start.stdin_head, process.stdin)
+            head = self._planned.info.start.stdin_head
+            self._follower = FrameFollower(head) if head else None
+            follow = self._follower.feed if self._follower is not None else None
+            self._feeder = StdinFeeder(STDIN_FD, head, process.stdin, follow)
 
     def read_into(self, buffer: memoryview) -> bool:
         """Fills ``buffer`` (exactly ``format.frame_bytes`` bytes) with the next frame; False at the end.
@@ -142,6 +147,13 @@ class FrameReader:
             self._noticed.append("FFmpeg did not end after its last frame and was killed")
         assert self._messages is not None
         self._messages.join()
+        if (
+            self._feeder is not None
+            and self._feeder.ended
+            and self._follower
+            and self._follower.in_the_middle
+        ):
+            self._noticed.append("stdin ends in the middle of a frame")
         return StreamEnd(code, (*self._messages.errors(), *self._noticed))
 
     def kill(self) -> None:
@@ -230,6 +242,8 @@ def reader_argv(planned: PlannedInput, options: ReadOptions, *, scaler: str = "b
     if decoder is not None:
         before["c:v"] = decoder
     if info.start.seek_s is not None:
+        # As the container's own timestamp: versions of FFmpeg disagree about where a container starts.
+        before["seek_timestamp"] = "1"
         before["ss"] = f"{info.start.seek_s:.9f}"
     return decode_argv(
         info.spec.path,

@@ -6,20 +6,27 @@ import contextlib
 import os
 import select
 import threading
+from collections.abc import Callable
 from typing import IO
 
 _CHUNK = 1 << 20
 
 
 class StdinFeeder:
-    """Copies ``head`` and then file descriptor ``source`` into ``sink`` in a thread of its own, until
-    either ends or ``stop``.
+    """Copies ``head`` and then file descriptor ``source`` into ``sink`` in a thread of its own, until either
+    ends or ``stop``.
+
+    ``follow`` is shown every chunk that was read. ``ended`` says whether the source was read to its end.
     """
 
-    def __init__(self, source: int, head: bytes, sink: IO[bytes]) -> None:
+    def __init__(
+        self, source: int, head: bytes, sink: IO[bytes], follow: Callable[[bytes], None] | None = None
+    ) -> None:
         self._source = source
         self._sink = sink
+        self._follow = follow
         self._wake_read, self._wake_write = os.pipe()
+        self.ended = False
         self._thread = threading.Thread(target=self._feed, args=(head,), name="ffmpeg-stdin", daemon=True)
         self._thread.start()
 
@@ -34,20 +41,29 @@ class StdinFeeder:
         os.close(self._wake_write)
 
     def _feed(self, head: bytes) -> None:
+        poller = select.poll()
+        poller.register(self._source, select.POLLIN)
+        poller.register(self._wake_read, select.POLLIN)
         try:
-            if head:
-                self._sink.write(head)
+            self._write(head)
             while True:
-                ready, _, _ = select.select([self._source, self._wake_read], [], [])
-                if self._wake_read in ready:
+                if any(descriptor == self._wake_read for descriptor, _ in poller.poll()):
                     return
                 chunk = os.read(self._source, _CHUNK)
                 if not chunk:
+                    self.ended = True
                     return
-                self._sink.write(chunk)
+                if self._follow is not None:
+                    self._follow(chunk)
+                self._write(chunk)
         except OSError:
             # The decoder is gone (broken pipe) or stdin was closed under us: the decoder's end tells which.
             return
         finally:
             with contextlib.suppress(OSError):
                 self._sink.close()
+
+    def _write(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(self._sink.fileno(), left) :]

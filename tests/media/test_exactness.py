@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reading import alone, look, plan_pair, read_all, read_file, write_raw
 
-from rankvqa_cli.media.headerless import raw_frame_bytes
+from rankvqa_cli.media.rawsize import raw_frame_bytes
 from rankvqa_cli.media.yuv import split_planes
 from rankvqa_cli.types import RawFormat
+
+from .reading import alone, look, plan_pair, read_all, read_file, write_raw
 
 FORMATS = [
     *[(name, 8) for name in ("yuv420p", "yuv422p", "yuv444p", "gray", "yuvj420p")],

@@ -6,7 +6,6 @@ import pytest
 
 from rankvqa_cli.media.messages import MAX_MESSAGES, MessageCollector, damage_in
 
-
 H264 = "[h264 @ 0x55ab12] "
 
 
@@ -52,3 +51,8 @@ def test_the_list_is_bounded() -> None:
     errors = collect(b"".join(b"[error] %s\xff went wrong\n" % word for word in words))
     assert len(errors) == MAX_MESSAGES + 1
     assert errors[-1] == f"and {400 - MAX_MESSAGES} more lines"
+
+
+def test_a_message_with_a_newline_is_one_message() -> None:
+    data = b"[info] Input\n    Metadata\n[warning] a\nb.mp4: corrupt decoded frame\n[error] last\nwords"
+    assert collect(data) == ("a b.mp4: corrupt decoded frame", "last words")
