@@ -67,7 +67,8 @@ def _search(reference: PlannedInput, distorted: PlannedInput, options: ReadOptio
     reach = max(MIN_REACH, round(rate * SEARCH_S))
     match = Match(0, 0.0)
     with ExitStack() as stack:
-        series = [_Thumbnails(planned, options, stack) for planned in both]
+        size = (min(_THUMB_WIDTH, reference.format.width), min(_THUMB_HEIGHT, reference.format.height))
+        series = [_Thumbnails(planned, size, options, stack) for planned in both]
         pool = stack.enter_context(ThreadPoolExecutor(len(series)))
         for one in series:
             # Runs first on the way out, so that an interrupted search does not wait for the decoders.
@@ -88,9 +89,10 @@ def _search(reference: PlannedInput, distorted: PlannedInput, options: ReadOptio
 class _Thumbnails:
     """Small luma pictures of one video, as many as were asked for so far: ``frames`` is (T, h, w) uint8."""
 
-    def __init__(self, planned: PlannedInput, options: ReadOptions, stack: ExitStack) -> None:
-        width = min(_THUMB_WIDTH, planned.format.width)
-        height = min(_THUMB_HEIGHT, planned.format.height)
+    def __init__(
+        self, planned: PlannedInput, size: tuple[int, int], options: ReadOptions, stack: ExitStack
+    ) -> None:
+        width, height = size
         small = FrameFormat(
             width,
             height,
