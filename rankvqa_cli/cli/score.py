@@ -14,6 +14,7 @@ from rankvqa_cli.cli.progress import progress_line
 from rankvqa_cli.cli.rawvideo import RawOptions, raw_formats
 from rankvqa_cli.cli.talk import Talk
 from rankvqa_cli.errors import ExitCode, OutputError, UsageError
+from rankvqa_cli.media.wording import MISSING_TAG
 from rankvqa_cli.results import writers
 from rankvqa_cli.results.gate import parse_gate
 from rankvqa_cli.types import Report
@@ -217,9 +218,12 @@ def say(talk: Talk, report: Report) -> None:
     """What the user has to know beside the score: warnings, and what was done to the frames before
     comparing them."""
     planned = [*([report.plan.reference] if report.plan.reference else []), *report.plan.inputs]
+    colours = {(each.info.assumed, each.info.full_range, each.info.matrix) for each in planned}
     for each in planned:
         for warning in dict.fromkeys((*each.info.warnings, *each.warnings)):
-            talk.warning(f"{each.info.spec.path!r}: {warning}")
+            # Most files have no colour tags. Where all lack the same ones, nothing is compared that was guessed apart.
+            guess = len(colours) == 1 and warning.startswith(MISSING_TAG)
+            (talk.debug if guess else talk.warning)(f"{each.info.spec.path!r}: {warning}")
         for step in each.steps:
             talk.info(f"{each.info.spec.path!r}: {step}")
     for result in report.results:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from rankvqa_cli.media.colour_tags import ColourTags
 from rankvqa_cli.types import ReadOptions
 
+MISSING_TAG = "no colour tag for"
+"""How a warning about missing tags begins: it matters only where the inputs differ in them."""
+
 
 def interlaced(options: ReadOptions) -> str:
     """What happens to interlaced video."""
@@ -22,7 +25,7 @@ def missing_tags(tags: ColourTags) -> tuple[str, ...]:
     if not missing:
         return ()
     taken = ", ".join(f"{values[word]}" for word in missing)
-    return (f"no colour tag for {' and '.join(missing)}: taken as {taken}",)
+    return (f"{MISSING_TAG} {' and '.join(missing)}: taken as {taken}",)
 
 
 def quoted(path: str) -> str:

@@ -17,7 +17,7 @@ from rankvqa_cli.cli.main import main
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.results.gate import evaluate, parse_gate
 from rankvqa_cli.scoring import engine
-from rankvqa_cli.types import Alignment, Report
+from rankvqa_cli.types import Alignment, ComparisonPlan, PlannedInput, Report
 
 REAL_SCORE = engine.score
 
@@ -360,3 +360,32 @@ def test_explain_takes_the_media_options(calls: list[dict[str, Any]]) -> None:
             "deinterlace": True,
         }
     ]
+
+
+def test_tags_that_both_lack_are_no_warning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warning = "no colour tag for range and matrix: taken as limited, bt709"
+
+    def lacking(plan: PlannedInput, assumed: tuple[str, ...]) -> PlannedInput:
+        return dataclasses.replace(
+            plan, info=dataclasses.replace(plan.info, warnings=(warning,), assumed=assumed)
+        )
+
+    def with_tags_of(reference: tuple[str, ...]) -> Callable[[Report], Report]:
+        def change(report: Report) -> Report:
+            assert report.plan.reference is not None
+            plan = ComparisonPlan(
+                lacking(report.plan.reference, reference),
+                tuple(lacking(each, ("range", "matrix")) for each in report.plan.inputs),
+            )
+            return dataclasses.replace(report, plan=plan)
+
+        return change
+
+    replace_engine(monkeypatch, with_tags_of(("range", "matrix")))
+    main(["a.mp4", "-ref", "r.mp4"])
+    assert "no colour tag" not in capsys.readouterr().err
+    replace_engine(monkeypatch, with_tags_of(()))
+    main(["a.mp4", "-ref", "r.mp4"])
+    assert f"warning: 'a.mp4': {warning}" in capsys.readouterr().err
