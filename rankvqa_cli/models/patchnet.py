@@ -44,6 +44,19 @@ class PatchNetConfig:
 TINY = PatchNetConfig(luma=4, chroma=2, pyramid=(4, 6, 8), trunk=4)
 
 
+class Units(NamedTuple):
+    """How code values become the network's units: gain * (code - zero). Folded into the stem, it costs no pass over
+    the picture."""
+
+    luma_gain: float = 1.0
+    luma_zero: float = 0.0
+    chroma_gain: float = 1.0
+    chroma_zero: float = 0.0
+
+
+PLAIN = Units()
+
+
 class Features(NamedTuple):
     """One chunk of frames. Shapes (N, C, h, w): ``luma`` at 1/4, ``chroma`` and ``p8`` at 1/8, ``p16``, ``p32``."""
 
@@ -71,7 +84,11 @@ class Visibility(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         size = x.abs()
-        return x * size.div(size + self.log_threshold.exp())
+        threshold = self.log_threshold.exp()
+        if torch.is_grad_enabled():
+            return x * size.div(size + threshold)
+        seen = size + threshold
+        return torch.div(size, seen, out=seen).mul_(x)
 
 
 def _dct_filters(count: int) -> Tensor:
@@ -142,11 +159,15 @@ class PatchNet(nn.Module):
         self.reserve_power = nn.Parameter(torch.tensor(0.0), requires_grad=False)
         self.log_reserve_floor = nn.Parameter(torch.tensor(-3.0), requires_grad=False)
 
-    def features(self, luma: Tensor, chroma: Tensor) -> Features:
-        """Describe frames. ``luma`` (N, 1, H, W) and ``chroma`` (N, 2, H/2, W/2) float, H and W multiples of 8, in
-        units of ``prepare``."""
-        stem_luma = self.stem_luma(luma)  # (N, luma, H/4, W/4)
-        stem_chroma = self.stem_chroma(chroma)  # (N, chroma, H/8, W/8)
+    def features(self, luma: Tensor, chroma: Tensor, units: Units = PLAIN) -> Features:
+        """Describe frames. ``luma`` (N, 1, H, W) and ``chroma`` (N, 2, H/2, W/2) float32, H and W multiples of 8;
+        ``units`` turns their values into nominal luma and chroma of -2 to 2."""
+        stem_luma = _stem(
+            luma, self.stem_luma.weight, units.luma_gain, units.luma_zero
+        )  # (N, luma, H/4, W/4)
+        stem_chroma = _stem(
+            chroma, self.stem_chroma.weight, units.chroma_gain, units.chroma_zero
+        )  # (.., H/8, W/8)
         working = self.down8.weight.dtype
         p8 = self.down8(stem_luma.to(working)).add_(self.mix8(stem_chroma.to(working))).relu_()
         p8 = self.conv8(p8).relu_()  # (N, C8, H/8, W/8)
@@ -154,9 +175,10 @@ class PatchNet(nn.Module):
         p32 = self.conv32(self.down32(p16).relu_()).relu_()  # (N, C32, H/32, W/32)
         return Features(stem_luma, stem_chroma, p8, p16, p32)
 
-    def gates(self, reference: Features, frames: int, before: Features | None = None) -> Gates:
-        """Masking from the reference: texture at every level, motion at 1/16."""
-        motion = _change(reference.p16, None if before is None else before.p16, frames)
+    def gates(self, reference: Features, frames: int, before: Tensor | None = None) -> Gates:
+        """Masking from the reference: texture at every level, motion at 1/16. ``before`` is ``p16`` of the frame ahead
+        of a chunk, where there is one."""
+        motion = _change(reference.p16, before, frames)
         return Gates(
             torch.sigmoid(self.gate8(reference.p8)),
             torch.sigmoid(self.gate16(torch.cat([reference.p16, motion], dim=1))),
@@ -170,9 +192,9 @@ class PatchNet(nn.Module):
         gates: Gates,
         frames: int,
         error_before: Tensor | None = None,
-    ) -> tuple[list[Tensor], Tensor]:
+    ) -> list[Tensor]:
         """Distances by place: three maps (N, 1, h, w) at 1/8, 1/16, 1/32, all >= 0, whose means add up to the
-        frame's distance; and the signed error at 1/16, to be handed to the next chunk as ``error_before``."""
+        frame's distance. ``error_before`` is distorted minus reference at 1/16 of the frame ahead of a chunk."""
         working = reference.p8.dtype
         # The stem stays in float32: small errors are differences of large numbers, which bfloat16 would swallow.
         error_luma = _half((reference.luma - distorted.luma).abs())
@@ -190,21 +212,28 @@ class PatchNet(nn.Module):
         seen32 = self.merge32(torch.cat([self.visible32(error32), _half(seen16)], dim=1)).relu_() * gates.g32
         seen32 = self.trunk32(seen32).relu_()
         weights = self.log_head.exp().to(working)
-        maps = [
+        return [
             F.conv2d(seen, weight.view(1, -1, 1, 1)).float()
             for seen, weight in zip((seen8, seen16, seen32), weights, strict=True)
         ]
-        return maps, signed16[frames - 1 :: frames]
 
-    def reserve(self, reference: Features, luma: Tensor, chroma: Tensor) -> Tensor:
+    def reserve(self, reference: Features, luma: Tensor, chroma: Tensor, units: Units = PLAIN) -> Tensor:
         """How far single frames are from their own low-passed version: (N,) distances. ``reference`` are the features
         of (``luma``, ``chroma``), as in ``features``."""
-        soft = self.features(low_passed(luma), low_passed(chroma))
-        return frame_distances(self.compare(reference, soft, self.gates(reference, 1), 1)[0])
+        soft = self.features(low_passed(luma), low_passed(chroma), units)
+        return frame_distances(self.compare(reference, soft, self.gates(reference, 1), 1))
 
     def content_scale(self, reserve: Tensor) -> Tensor:
         """What distances are divided by, for a reference with this reserve: same shape, > 0."""
         return (reserve.float() + self.log_reserve_floor.float().exp()) ** self.reserve_power.float()
+
+
+def _stem(x: Tensor, weight: Tensor, gain: float, zero: float) -> Tensor:
+    """4x4 blocks of gain * (x - zero) through the filters ``weight``."""
+    if gain == 1.0 and zero == 0.0:
+        return F.conv2d(x, weight, stride=4)
+    scaled = weight * gain
+    return F.conv2d(x, scaled, scaled.sum(dim=(1, 2, 3)) * -zero, stride=4)
 
 
 def low_passed(x: Tensor) -> Tensor:

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from rankvqa_cli.models.contract import Clip, ClipOutput
-from rankvqa_cli.models.patchnet import Features, PatchNet, PatchNetConfig, frame_distances
+from rankvqa_cli.models.patchnet import Features, PatchNet, PatchNetConfig, Units, frame_distances
 from rankvqa_cli.models.store import ModelFile, model_info
 from rankvqa_cli.types import FrameFormat
 
 #: Frames computed together. Two keep the quarter-resolution maps of 1080p near the caches; more leave them.
 CHUNK_FRAMES = 2
+#: Chunks in work at a time, whatever the number of threads: memory grows with them.
+MOST_CHUNKS = 4
 #: Luma sides are padded (by repeating the edge) to a multiple of this.
 ALIGNMENT = 8
 
 
-def normalise(luma: Tensor, chroma: Tensor, format: FrameFormat) -> tuple[Tensor, Tensor]:
-    """Code values (float32) to the network's units, in place: nominal luma -2 to 2, nominal chroma -2 to 2.
+P = ParamSpec("P")
+T = TypeVar("T")
 
-    Nominal ranges are those of ITU-R BT.709/BT.2100: 219 and 224 steps at 8 bits in limited range.
+
+def units_of(format: FrameFormat) -> Units:
+    """From code values to the network's units: nominal luma and chroma, each -2 to 2.
+
+    Nominal ranges are those of ITU-R BT.709 and BT.2100: 219 and 224 steps at 8 bits in limited range.
     """
     unit = float(2 ** (format.bit_depth - 8))
     peak = float(2**format.bit_depth - 1)
     black, swing = (0.0, peak) if format.full_range else (16 * unit, 219 * unit)
     chroma_swing = peak if format.full_range else 224 * unit
-    luma.sub_(black + swing / 2).mul_(4 / swing)
-    chroma.sub_(128 * unit).mul_(4 / chroma_swing)
-    return luma, chroma
+    return Units(4 / swing, black + swing / 2, 4 / chroma_swing, 128 * unit)
 
 
 def _pad(planes: Tensor, height: int, width: int) -> Tensor:
@@ -50,7 +56,11 @@ def _subsampled(planes: Tensor, chroma: tuple[int, int]) -> Tensor:
 
 class PatchNetModel:
     """FullReferenceModel of a trained PatchNet. Works on native planes; 4:4:4 and 4:2:2 chroma is averaged to 4:2:0,
-    video without chroma counts as neutral grey. The distance of a clip is the mean over its frames."""
+    video without chroma counts as neutral grey. The distance of a clip is the mean over its frames.
+
+    On a CPU every thread works on a chunk of frames of its own: operations of such a small network are too short to be
+    shared. So the number of threads changes no bit of a score either.
+    """
 
     def __init__(self, header: ModelFile, network: PatchNet, sha256: str) -> None:
         self.info = model_info(header, sha256)
@@ -59,6 +69,8 @@ class PatchNetModel:
         self.network = network.eval()
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.device = torch.device("cpu")
+        self._workers: ThreadPoolExecutor | None = None
+        self._threads = 1
 
     def to(self, device: torch.device, dtype: torch.dtype) -> PatchNetModel:
         """See FullReferenceModel. The stem stays in float32 whatever ``dtype`` is."""
@@ -68,50 +80,88 @@ class PatchNetModel:
             stem.to(dtype=torch.float32)
         return self
 
-    @torch.inference_mode()
     def score_clips(self, reference: Clip, distorted: Sequence[Clip]) -> list[ClipOutput]:
         """See FullReferenceModel. ``maps`` of the outputs are None."""
         frames = len(reference.luma)
-        sums: list[list[Tensor]] = [[] for _ in distorted]
-        errors: list[Tensor | None] = [None] * len(distorted)
-        before: Features | None = None
-        scale = 1.0
-        normalised = float(self.network.reserve_power) != 0.0
-        for start in range(0, frames, CHUNK_FRAMES):
-            stop = min(start + CHUNK_FRAMES, frames)
-            planes = self._planes(reference, start, stop)
-            described = self.network.features(*planes)
-            if normalised and start <= frames // 2 < stop:
-                # One frame speaks for the clip's content.
-                at = slice(frames // 2 - start, frames // 2 - start + 1)
-                middle = Features(*(part[at] for part in described))
-                reserve = self.network.reserve(middle, planes[0][at], planes[1][at])
-                scale = float(self.network.content_scale(reserve))
-            gates = self.network.gates(described, stop - start, before)
-            for i, clip in enumerate(distorted):
-                features = self.network.features(*self._planes(clip, start, stop))
-                maps, errors[i] = self.network.compare(described, features, gates, stop - start, errors[i])
-                sums[i].append(frame_distances(maps))
-            before = _last_frame(described)
-        distances = [float(torch.cat(parts).double().mean()) / scale for parts in sums]
+        chunks = [slice(start, min(start + CHUNK_FRAMES, frames)) for start in range(0, frames, CHUNK_FRAMES)]
+        self._hire(torch.get_num_threads() if self.device.type == "cpu" else 1)
+        wave = min(self._threads, MOST_CHUNKS)
+        scaling = self._submit(self._content_scale, reference)
+        parts: list[list[Tensor]] = [[] for _ in distorted]
+        before: list[Tensor] | None = None
+        for first in range(0, len(chunks), wave):
+            work = chunks[first : first + wave]
+            clips = [reference, *distorted]
+            pending = [[self._submit(self._describe, clip, chunk) for clip in clips] for chunk in work]
+            described = [[each.result() for each in row] for row in pending]
+            compared = []
+            for features in described:
+                for i in range(len(distorted)):
+                    last = None if before is None else (before[0], before[i + 1])
+                    compared.append(self._submit(self._compare, features[0], features[i + 1], last))
+                before = [each.p16[-1:] for each in features]
+            for position, each in enumerate(compared):
+                parts[position % len(distorted)].append(each.result())
+        scale = scaling.result()
+        distances = [float(torch.cat(pieces).double().mean()) / scale for pieces in parts]
         return [ClipOutput(score=self.calibration(distance), distance=distance) for distance in distances]
 
-    def _planes(self, clip: Clip, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """Frames start to stop of a clip: luma (N, 1, H, W) and chroma (N, 2, H/2, W/2), padded, normalised."""
-        luma = clip.luma[start:stop].to(self.device).unsqueeze(1).float()
+    def _hire(self, threads: int) -> None:
+        """Have ``threads`` workers that run their operations alone."""
+        if threads == self._threads:
+            return
+        if self._workers is not None:
+            self._workers.shutdown()
+        self._workers = None
+        self._threads = threads
+        if threads > 1:
+            self._workers = ThreadPoolExecutor(
+                threads, "patchnet", initializer=torch.set_num_threads, initargs=(1,)
+            )
+
+    def _submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        if self._workers is not None:
+            return self._workers.submit(work, *args, **kwargs)
+        done: Future[T] = Future()
+        done.set_result(work(*args, **kwargs))
+        return done
+
+    @torch.inference_mode()
+    def _content_scale(self, reference: Clip) -> float:
+        """What the distances of a clip are divided by; its middle frame speaks for its content."""
+        if float(self.network.reserve_power) == 0.0:
+            return 1.0
+        middle = len(reference.luma) // 2
+        planes = self._planes(reference, slice(middle, middle + 1))
+        units = units_of(reference.format)
+        features = self.network.features(*planes, units)
+        return float(self.network.content_scale(self.network.reserve(features, *planes, units)))
+
+    @torch.inference_mode()
+    def _describe(self, clip: Clip, chunk: slice) -> Features:
+        return self.network.features(*self._planes(clip, chunk), units_of(clip.format))
+
+    @torch.inference_mode()
+    def _compare(
+        self, reference: Features, distorted: Features, before: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        """Distances (N,) of a chunk's frames; ``before`` is the chunk ahead's last frame at 1/16, of both."""
+        frames = len(reference.p16)
+        gates = self.network.gates(reference, frames, None if before is None else before[0])
+        error = None if before is None else before[1] - before[0]
+        return frame_distances(self.network.compare(reference, distorted, gates, frames, error))
+
+    def _planes(self, clip: Clip, chunk: slice) -> tuple[Tensor, Tensor]:
+        """Frames of a clip: luma (N, 1, H, W) and chroma (N, 2, H/2, W/2) code values, float32, padded."""
+        luma = clip.luma[chunk].to(self.device).unsqueeze(1).float()
         height, width = (-(-side // ALIGNMENT) * ALIGNMENT for side in luma.shape[-2:])
         if clip.cb is None or clip.cr is None or clip.format.chroma is None:
             neutral = float(2 ** (clip.format.bit_depth - 1))
             chroma = luma.new_full((len(luma), 2, height // 2, width // 2), neutral)
         else:
-            chroma = torch.stack([clip.cb[start:stop], clip.cr[start:stop]], dim=1).to(self.device).float()
+            chroma = torch.stack([clip.cb[chunk], clip.cr[chunk]], dim=1).to(self.device).float()
             chroma = _pad(_subsampled(chroma, clip.format.chroma), height // 2, width // 2)
-        return normalise(_pad(luma, height, width), chroma, clip.format)
-
-
-def _last_frame(features: Features) -> Features:
-    """The last frame only, for the next chunk's motion; the rest of it is not needed there."""
-    return features._replace(p16=features.p16[-1:])
+        return _pad(luma, height, width), chroma
 
 
 def build(header: ModelFile, tensors: dict[str, Tensor], sha256: str) -> PatchNetModel:

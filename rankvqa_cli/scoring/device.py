@@ -1,10 +1,7 @@
-"""Where and how it is computed: device, precision, threads, and the allocator's habits."""
+"""Where and how it is computed: device, precision, threads."""
 
 from __future__ import annotations
 
-import ctypes
-import os
-import platform
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +12,6 @@ import torch
 from rankvqa_cli.errors import DeviceError, UsageError
 
 PRECISIONS = ("auto", "fp32", "bf16")
-
-# mallopt's parameters in glibc's malloc.h.
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_THRESHOLD = -3
-# The largest mmap threshold that 64-bit glibc takes; blocks above it are mapped whatever is asked.
-_LARGEST_MMAP_THRESHOLD = 32 << 20
-_KEEP_BYTES = 1 << 30
 
 _OUT_OF_MEMORY = re.compile(r"not enough memory|can't allocate memory|out of memory", re.IGNORECASE)
 
@@ -92,11 +82,10 @@ def cpu_features() -> frozenset[str]:
 
 @contextmanager
 def computing(compute: Compute) -> Iterator[None]:
-    """Score inside: no gradients, ``compute.threads`` threads, an allocator that keeps its pages.
+    """Score inside: no gradients, ``compute.threads`` threads.
 
     Restores the caller's number of threads. Running out of memory inside becomes a DeviceError.
     """
-    keep_pages()
     before = torch.get_num_threads()
     torch.set_num_threads(compute.threads)
     try:
@@ -112,22 +101,3 @@ def computing(compute: Compute) -> Iterator[None]:
         raise
     finally:
         torch.set_num_threads(before)
-
-
-def keep_pages() -> bool:
-    """Ask glibc to keep freed memory instead of returning it to the kernel, for the life of the process.
-
-    Activations come and go by the megabyte; returned memory costs a page fault for every 4 KiB when it comes
-    back, which took more time than the arithmetic. Whoever set glibc's own environment variables is left
-    alone. Returns whether glibc took it; elsewhere (musl, macOS) nothing happens.
-    """
-    own = {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"}
-    if platform.libc_ver()[0] != "glibc" or own & os.environ.keys():
-        return False
-    mallopt = ctypes.CDLL(None).mallopt
-    mallopt.argtypes, mallopt.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_int
-    taken = [
-        mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD),
-        mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES),
-    ]
-    return all(taken)

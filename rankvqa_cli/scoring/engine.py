@@ -21,6 +21,7 @@ from rankvqa_cli.media.probe import probe
 from rankvqa_cli.media.wording import quoted
 from rankvqa_cli.results.gate import evaluate, parse_gate, require_models
 from rankvqa_cli.results.pooling import require_pool
+from rankvqa_cli.scoring.allocator import keep_pages
 from rankvqa_cli.scoring.clips import require_hop
 from rankvqa_cli.scoring.passes import Pass, inputs_that_fit, plan_passes
 from rankvqa_cli.scoring.summary import summarise
@@ -79,6 +80,7 @@ def score(
     require_hop(hop, 1)
     gates = [parse_gate(text) for text in fail_under]
     options = ReadOptions(seek, duration, frames, threads, deinterlace)
+    keep_pages()
     plan = _plan(inputs, reference, raw, ref_raw, options, allow_short)
     with ThreadPoolExecutor(1) as background:
         loading = background.submit(_load, models, plan.reference is not None, device, precision, threads)

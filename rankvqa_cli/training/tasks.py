@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.patchnet import PatchNet, frame_distances
-from rankvqa_cli.models.patchnet_model import normalise
+from rankvqa_cli.models.patchnet_model import units_of
 from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard, to_planes
 from rankvqa_cli.training.losses import log_distance, ranking_loss, scale_loss
 from rankvqa_cli.types import FrameFormat
@@ -111,7 +111,7 @@ def score_place(module: RankedModule, shard: SourceShard, place: int, frames: in
     out = []
     for encode in range(len(shard.encodes)):
         features = network.features(*_inputs(*to_planes(shard.distorted[encode, place, :frames], straight)))
-        maps, _ = network.compare(described, features, gates, frames)
+        maps = network.compare(described, features, gates, frames)
         out.append(frame_distances(maps).mean())
     return log_distance(torch.stack(out))
 
@@ -127,7 +127,7 @@ def batch_distances(network: PatchNet, batch: Batch, *, by_content: bool = False
     gates = network.gates(reference, batch.frames)
     distorted = network.features(*_inputs(*batch.distorted))
     repeated = [_repeat(x, batch.groups, batch.slots) for x in (*reference, *gates)]
-    maps, _ = network.compare(
+    maps = network.compare(
         type(reference)(*repeated[: len(reference)]),
         distorted,
         type(gates)(*repeated[len(reference) :]),
@@ -142,10 +142,11 @@ def batch_distances(network: PatchNet, batch: Batch, *, by_content: bool = False
 
 
 def _inputs(luma: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:
+    """8-bit limited-range planes (N, H, W) and (N, 2, H / 2, W / 2) to what ``PatchNet.features`` takes."""
     side = luma.shape[-1]
-    layout = FrameFormat(side, side, "yuv420p", 8, (2, 2), full_range=False, matrix="bt709")
-    y, c = normalise(luma.float(), chroma.float(), layout)
-    return y.unsqueeze(1), c
+    units = units_of(FrameFormat(side, side, "yuv420p", 8, (2, 2), full_range=False, matrix="bt709"))
+    nominal_luma = units.luma_gain * (luma.float() - units.luma_zero)
+    return nominal_luma.unsqueeze(1), units.chroma_gain * (chroma.float() - units.chroma_zero)
 
 
 def _repeat(x: Tensor, groups: int, slots: int) -> Tensor:
@@ -161,8 +162,6 @@ def picture_distance(
     by the reference's content scale."""
     planes = _inputs(*reference)
     described = network.features(*planes)
-    maps, _ = network.compare(
-        described, network.features(*_inputs(*distorted)), network.gates(described, 1), 1
-    )
+    maps = network.compare(described, network.features(*_inputs(*distorted)), network.gates(described, 1), 1)
     scale = network.content_scale(network.reserve(described, *planes)).mean()
     return log_distance(frame_distances(maps).mean() / scale)

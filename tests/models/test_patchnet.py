@@ -11,7 +11,7 @@ import torch
 from rankvqa_cli.models import patchnet_model
 from rankvqa_cli.models.contract import Calibration, Clip
 from rankvqa_cli.models.patchnet import TINY, PatchNet, PatchNetConfig, low_passed
-from rankvqa_cli.models.patchnet_model import PatchNetModel
+from rankvqa_cli.models.patchnet_model import PatchNetModel, units_of
 from rankvqa_cli.models.store import ModelFile
 from rankvqa_cli.types import FrameFormat
 
@@ -155,9 +155,9 @@ def test_more_to_lose_forgives_more() -> None:
     plain, by_content = make_model(power=0.0), make_model(power=0.7)
     reference, distorted = make_clip(seed=8), make_clip(seed=9)
     with torch.inference_mode():
-        planes = plain._planes(reference, 2, 3)
-        features = plain.network.features(*planes)
-        scale = float(by_content.network.content_scale(plain.network.reserve(features, *planes)))
+        planes = plain._planes(reference, slice(2, 3))
+        features = plain.network.features(*planes, units_of(SD))
+        scale = float(by_content.network.content_scale(plain.network.reserve(features, *planes, units_of(SD))))
     assert distance(by_content, reference, distorted) == pytest.approx(
         distance(plain, reference, distorted) / scale, rel=1e-4
     )

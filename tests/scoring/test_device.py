@@ -7,7 +7,8 @@ import torch
 
 from rankvqa_cli.errors import DeviceError, ExitCode, UsageError
 from rankvqa_cli.scoring import device
-from rankvqa_cli.scoring.device import choose, computing, cpu_features, keep_pages
+from rankvqa_cli.scoring.allocator import keep_pages
+from rankvqa_cli.scoring.device import choose, computing, cpu_features
 
 
 def test_fp32_and_bf16_can_be_asked_for() -> None:
