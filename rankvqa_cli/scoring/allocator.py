@@ -18,9 +18,10 @@ _KEEP_BYTES = 1 << 30
 def keep_pages() -> bool:
     """Ask glibc to keep freed memory instead of returning it to the kernel, for the life of the process.
 
-    To be called before there are threads: a thread keeps the arena that it began with. Activations come and go by the megabyte; returned memory costs a page fault for every 4 KiB when it comes
-    back, which took more time than the arithmetic. Whoever set glibc's own environment variables is left
-    alone. Returns whether glibc took it; elsewhere (musl, macOS) nothing happens.
+    To be called before there are threads: a thread keeps the arena that it began with. Activations come and go by the
+    megabyte; returned memory costs a page fault for every 4 KiB when it comes back, which took more time than the
+    arithmetic. Whoever set glibc's own environment variables is left alone. Returns whether glibc took it; elsewhere
+    (musl, macOS) nothing happens.
     """
     own = {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"}
     if platform.libc_ver()[0] != "glibc" or own & os.environ.keys():
