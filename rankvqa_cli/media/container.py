@@ -118,6 +118,7 @@ class _Packets:
     ticks: list[int]
     count: int = 0
     untimed: int = 0
+    untimed_leading: int = 0
     corrupt: int = 0
     ended_early: str = ""
 
@@ -151,6 +152,7 @@ def _count(packets: _Packets, packet: Packet[VideoStream]) -> None:
     packets.corrupt += packet.is_corrupt
     if packet.pts is None:
         packets.untimed += 1
+        packets.untimed_leading += len(packets.ticks) == 1
     else:
         packets.ticks.append(packet.pts)
 
@@ -189,6 +191,7 @@ def _describe(
         warnings.append(f"damaged: demuxing stops after {packets.count} frames ({packets.ended_early})")
     if packets.corrupt:
         warnings.append(f"damaged: {packets.corrupt} corrupt packets")
+    dropped = _drop_leading(packets, frame.pts)
     times, offset = _times(packets, stream)
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate
     field_order = int(context.field_order)
@@ -201,7 +204,7 @@ def _describe(
         pix_fmt=frame.format.name,
         tags=tags,
         rate=Fraction(rate) if rate else None,
-        frames=None if uncounted else max(packets.count, listed),
+        frames=None if uncounted else max(packets.count, listed) - dropped,
         times=() if uncounted else times,
         offset=offset,
         sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or 1),
@@ -230,6 +233,23 @@ def _may_be_fields(untimed: int, times: Sequence[float], rate: Fraction | None) 
         return True
     steps = sorted(b - a for a, b in itertools.pairwise(times))
     return bool(steps and rate) and steps[len(steps) // 2] < 0.75 / float(rate or 1)
+
+
+def _drop_leading(packets: _Packets, first_shown: int | None) -> int:
+    """Takes out the packets that belong before the first frame that decodes, and says how many they are.
+
+    A stream cut at an open GOP begins with a key frame and pictures that refer to what was cut off: they come
+    after it, are shown before it, and no decoder gives them. Matroska leaves them without a timestamp.
+    """
+    if first_shown is None or not packets.ticks:
+        return 0
+    kept = [tick for tick in packets.ticks if tick >= first_shown]
+    dropped = len(packets.ticks) - len(kept)
+    packets.ticks = kept
+    if packets.untimed and packets.untimed == packets.untimed_leading and kept and min(kept) == first_shown:
+        dropped += packets.untimed
+        packets.untimed = 0
+    return dropped
 
 
 def _times(packets: _Packets, stream: VideoStream) -> tuple[tuple[float, ...], float]:

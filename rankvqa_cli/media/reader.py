@@ -19,7 +19,8 @@ from rankvqa_cli.media.wording import quoted
 from rankvqa_cli.media.y4m_stream import FrameFollower
 from rankvqa_cli.types import FrameFormat, PlannedInput, ReadOptions
 
-_PIPE_BYTES = 1 << 20
+_MIN_PIPE_BYTES, _MAX_PIPE_BYTES = 1 << 14, 1 << 20
+_PIPE_FRAMES = 4
 _EXIT_PATIENCE_S = 30.0
 
 
@@ -93,7 +94,9 @@ class FrameReader:
         assert process.stdout is not None
         assert process.stderr is not None
         with contextlib.suppress(OSError, AttributeError):
-            fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+            # Few system calls a large frame, but no hundreds of small frames decoded that nobody asked for.
+            wanted = min(max(_PIPE_FRAMES * self.format.frame_bytes, _MIN_PIPE_BYTES), _MAX_PIPE_BYTES)
+            fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, wanted)
         self._messages = MessageCollector(process.stderr)
         if from_stdin:
             assert process.stdin is not None

@@ -127,6 +127,29 @@ def test_other_modes_and_unreadable_files(make_clip: MakeClip) -> None:
         find_offset(*pair, DEFAULTS, "auto")
 
 
+def test_an_interrupted_search_leaves_no_process(
+    make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers: list[align.FrameReader] = []
+
+    class Remembered(align.FrameReader):
+        def open(self) -> None:
+            readers.append(self)
+            super().open()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(align, "FrameReader", Remembered)
+    monkeypatch.setattr(align, "best_offset", interrupted)
+    path = make_clip("x.mp4", frames=300, size="320x240")
+    with pytest.raises(KeyboardInterrupt):
+        find_offset(*planned_pair(path, path), DEFAULTS, "auto")
+    processes = [reader._process for reader in readers]
+    assert processes
+    assert all(process is not None and process.returncode is not None for process in processes)
+
+
 def test_limits_hold_for_the_search_too(make_clip: MakeClip) -> None:
     path = make_clip("x.mp4", "-g", "10", frames=60, size="160x96", source=MOVING)
     options = ReadOptions(seek_s=1.0, frames=20)

@@ -77,6 +77,21 @@ def test_frames_before_an_edit_are_not_counted(make_clip: MakeClip, ffmpeg: str,
     assert (read_file(cut).frames == read_file(source).frames[15:]).all()
 
 
+@pytest.mark.parametrize("name", ["x.mkv", "x.ts"])
+def test_pictures_that_lost_their_references_to_a_cut_are_not_counted(
+    make_clip: MakeClip, ffmpeg: str, tmp_path: Path, name: str, either_ffmpeg: str
+) -> None:
+    gop = "open-gop=1:keyint=12:bframes=3:scenecut=0"
+    source, cut = make_clip(name, "-x264-params", gop, frames=50), tmp_path / f"cut-{name}"
+    subprocess.run(
+        [ffmpeg, "-v", "error", "-ss", "0.7", "-i", str(source), "-c", "copy", str(cut)], check=True
+    )
+    info, whole = look(cut), read_file(cut)
+    assert info.frames == len(info.pts_times) == len(whole.frames)
+    assert 20 < len(whole.frames) < 50
+    assert whole.end.errors == ()
+
+
 def test_variable_frame_rate(make_clip: MakeClip) -> None:
     info = look(make_clip("x.mkv", "-vf", "select='not(eq(mod(n,5),3))'", "-fps_mode", "vfr", frames=20))
     assert info.variable_frame_rate
