@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -77,21 +78,26 @@ def test_a_link_is_written_through(tmp_path: Path) -> None:
     assert (tmp_path / "real.json").read_text().startswith("{")
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_files_only() -> Iterator[None]:
-    """No file may grow beyond 100 bytes: what a full disk does, without one."""
+    """No file may grow beyond 100 bytes: what a full disk does, without one.
+
+    Only around the one call: pytest's own output may be a file, too.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path, small_files_only: None) -> None:
+def test_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "out.json"
     path.write_text("precious")
-    with pytest.raises(OutputError, match=r"cannot write .*out\.json"):
+    with small_files_only(), pytest.raises(OutputError, match=r"cannot write .*out\.json"):
         write(report(), str(path), "json", overwrite=True)
     assert path.read_text() == "precious"
     assert left_in(tmp_path) == ["out.json"]
