@@ -15,8 +15,10 @@ from rankvqa_cli.models.patchnet import Features, PatchNet, PatchNetConfig, Unit
 from rankvqa_cli.models.store import ModelFile, model_info
 from rankvqa_cli.types import FrameFormat
 
-#: Frames computed together. Two keep the quarter-resolution maps of 1080p near the caches; more leave them.
+#: Frames computed together.
 CHUNK_FRAMES = 2
+#: From this many pixels on, frames go one by one: as fast, and the maps of fewer frames are in memory.
+LARGE_PIXELS = 1_500_000
 #: Chunks in work at a time, whatever the number of threads: memory grows with them.
 MOST_CHUNKS = 4
 #: Luma sides are padded (by repeating the edge) to a multiple of this.
@@ -83,7 +85,7 @@ class PatchNetModel:
     def score_clips(self, reference: Clip, distorted: Sequence[Clip]) -> list[ClipOutput]:
         """See FullReferenceModel. ``maps`` of the outputs are None."""
         frames = len(reference.luma)
-        chunks = [slice(start, min(start + CHUNK_FRAMES, frames)) for start in range(0, frames, CHUNK_FRAMES)]
+        chunks = chunks_of(frames, reference.format.width * reference.format.height)
         self._hire(torch.get_num_threads() if self.device.type == "cpu" else 1)
         wave = min(self._threads, MOST_CHUNKS)
         scaling = self._submit(self._content_scale, reference)
@@ -162,6 +164,14 @@ class PatchNetModel:
             chroma = torch.stack([clip.cb[chunk], clip.cr[chunk]], dim=1).to(self.device).float()
             chroma = _pad(_subsampled(chroma, clip.format.chroma), height // 2, width // 2)
         return _pad(luma, height, width), chroma
+
+
+def chunks_of(frames: int, pixels: int) -> list[slice]:
+    """Frames of a clip that are computed together. The first two always are: the first takes its motion from the
+    second."""
+    step = 1 if pixels >= LARGE_PIXELS else CHUNK_FRAMES
+    first = min(max(step, 2), frames)
+    return [slice(0, first), *(slice(at, min(at + step, frames)) for at in range(first, frames, step))]
 
 
 def build(header: ModelFile, tensors: dict[str, Tensor], sha256: str) -> PatchNetModel:

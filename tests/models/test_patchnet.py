@@ -75,6 +75,9 @@ def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch, frames: int) -> Non
     for chunk in (2, 3, 12):
         monkeypatch.setattr(patchnet_model, "CHUNK_FRAMES", chunk)
         measured.append(distance(model, reference, distorted))
+    monkeypatch.setattr(patchnet_model, "LARGE_PIXELS", 1)
+    measured.append(distance(model, reference, distorted))
+    assert measured[3] == pytest.approx(measured[0], rel=1e-5)
     assert measured[1] == pytest.approx(measured[0], rel=1e-5)
     assert measured[2] == pytest.approx(measured[0], rel=1e-5)
 
@@ -157,7 +160,9 @@ def test_more_to_lose_forgives_more() -> None:
     with torch.inference_mode():
         planes = plain._planes(reference, slice(2, 3))
         features = plain.network.features(*planes, units_of(SD))
-        scale = float(by_content.network.content_scale(plain.network.reserve(features, *planes, units_of(SD))))
+        scale = float(
+            by_content.network.content_scale(plain.network.reserve(features, *planes, units_of(SD)))
+        )
     assert distance(by_content, reference, distorted) == pytest.approx(
         distance(plain, reference, distorted) / scale, rel=1e-4
     )
