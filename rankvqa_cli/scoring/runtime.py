@@ -9,9 +9,9 @@ import torch
 
 from rankvqa_cli.errors import UsageError
 from rankvqa_cli.media.yuv import Plane, split_planes
+from rankvqa_cli.models.compute import Compute, choose
 from rankvqa_cli.models.contract import Clip, FullReferenceModel
 from rankvqa_cli.models.registry import default_model, load
-from rankvqa_cli.scoring.device import Compute, choose
 from rankvqa_cli.scoring.grid import Rows
 from rankvqa_cli.types import Environment, FrameFormat
 

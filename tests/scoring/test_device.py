@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from rankvqa_cli.errors import DeviceError, ExitCode, UsageError
-from rankvqa_cli.scoring import device
+from rankvqa_cli.models import compute
+from rankvqa_cli.models.compute import choose, cpu_features
 from rankvqa_cli.scoring.allocator import keep_pages
-from rankvqa_cli.scoring.device import choose, computing, cpu_features
+from rankvqa_cli.scoring.device import computing
 
 
 def test_fp32_and_bf16_can_be_asked_for() -> None:
@@ -24,7 +25,7 @@ def test_fp32_and_bf16_can_be_asked_for() -> None:
 def test_precision_follows_the_cpu(
     monkeypatch: pytest.MonkeyPatch, features: set[str], expected: str
 ) -> None:
-    monkeypatch.setattr(device, "cpu_features", lambda: frozenset(features))
+    monkeypatch.setattr(compute, "cpu_features", lambda: frozenset(features))
     assert choose("cpu", "auto").precision == expected
 
 
