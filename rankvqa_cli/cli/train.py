@@ -32,6 +32,13 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     "--folds", default=5, show_default=True, type=click.IntRange(2), help="Folds the contents fall into."
 )
 @click.option("--tiny", is_flag=True, help="A network of a few thousand parameters, to try the command.")
+@click.option(
+    "--accumulate", default=1, show_default=True, type=click.IntRange(1), help="Micro-batches a step."
+)
+@click.option("--save-every", default=250, show_default=True, type=click.IntRange(1), help="Steps.")
+@click.option("--check-every", default=500, show_default=True, type=click.IntRange(1), help="Steps.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda[:N]")
+@click.option("--precision", default="fp32", show_default=True, type=click.Choice(["auto", "fp32", "bf16"]))
 @click.option("-threads", "--threads", type=click.IntRange(1), help="CPU threads.")
 def command(
     name: str,
@@ -49,16 +56,23 @@ def command(
     fold: int,
     folds: int,
     tiny: bool,
+    accumulate: int,
+    save_every: int,
+    check_every: int,
+    device: str,
+    precision: str,
     threads: int | None,
 ) -> None:
     """Train a full-reference student on ranked pairs of encodes, held-out contents measured on the way.
 
-    The run's folder keeps a checkpoint and the curve; the same command goes on where it was broken off.
+    The run's folder keeps a checkpoint and the curve; the same command goes on where it was broken off. Under torchrun,
+    W processes with --accumulate A train what one process does with --accumulate W x A.
 
     \b
     Examples:
       vqa-score train --data corpus/ -o stage1.safetensors
       vqa-score train --data corpus/ --scored mos.csv --start stage1.safetensors -o mini.safetensors --steps 800
+      torchrun --standalone --nproc-per-node 2 -m rankvqa_cli train --data corpus/ -o stage1.safetensors
     """
     if (scored is None) != (start is None):
         raise click.UsageError("--scored and --start belong together: people's scores are the second stage")
@@ -66,28 +80,45 @@ def command(
         raise click.UsageError("--leave-out and --cache need --scored")
     import torch
 
+    from rankvqa_cli.models.compute import choose
     from rankvqa_cli.models.patchnet import TINY, PatchNetConfig
     from rankvqa_cli.training.datasets import BatchOptions
     from rankvqa_cli.training.loop import LoopOptions
+    from rankvqa_cli.training.parallel import local_device, processes
     from rankvqa_cli.training.student import OpinionData, StudentOptions, train_on_opinions, train_student
 
     if threads is not None:
         torch.set_num_threads(threads)
+    where = choose(local_device(device), precision)
     options = StudentOptions(
         network=TINY if tiny else PatchNetConfig(),
         batch=BatchOptions(groups=groups),
-        loop=LoopOptions(steps=steps, rate=rate, seed=seed, warmup=min(200, max(1, steps // 10))),
+        loop=LoopOptions(
+            steps=steps,
+            rate=rate,
+            warmup=min(200, max(1, steps // 10)),
+            check_every=check_every,
+            save_every=save_every,
+            seed=seed,
+            accumulate=accumulate,
+            device=str(where.device),
+            precision=where.precision,
+        ),
         fold=fold,
         folds=folds,
     )
     folder = run if run is not None else out.with_suffix(".run")
 
-    def say(line: str) -> None:
-        click.echo(line, err=True)
+    with processes(where.device) as world:
 
-    if scored is not None and start is not None:
-        data = OpinionData(scored, cache or folder, start, leave_out)
-        sha256 = train_on_opinions(corpus, data, folder, out, name, options, say)
-    else:
-        sha256 = train_student(corpus, folder, out, name, options, say)
-    click.echo(f"{out}\t{sha256}")
+        def say(line: str) -> None:
+            if world.rank == 0:
+                click.echo(line, err=True)
+
+        if scored is not None and start is not None:
+            data = OpinionData(scored, cache or folder, start, leave_out)
+            sha256 = train_on_opinions(corpus, data, folder, out, name, options, say)
+        else:
+            sha256 = train_student(corpus, folder, out, name, options, say)
+        if world.rank == 0:
+            click.echo(f"{out}\t{sha256}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +86,16 @@ class Batch:
     groups: int
     slots: int
     frames: int
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on ``device``."""
+        return replace(
+            self,
+            reference=(self.reference[0].to(device), self.reference[1].to(device)),
+            distorted=(self.distorted[0].to(device), self.distorted[1].to(device)),
+            label=self.label.to(device),
+            better=self.better.to(device),
+        )
 
 
 @dataclass(frozen=True)

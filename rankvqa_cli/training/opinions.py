@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.training.losses import ranking_loss, scale_loss
 from rankvqa_cli.training.scored import ScoredSampler, ScoredSet, planes_of
-from rankvqa_cli.training.tasks import RankedModule, RankingTask, batch_distances, picture_distance
+from rankvqa_cli.training.tasks import RankedModule, RankingTask, batch_distances, device_of, picture_distance
 
 #: Where the learning of PatchNet's ``reserve_power`` begins.
 RESERVE_POWER = 0.7
@@ -72,13 +72,13 @@ class OpinionTask:
         self.held_out = held_out
         self.options = options
 
-    def losses(self, step: int) -> dict[str, Tensor]:
-        batch = self.sampler.batch(step)
+    def losses(self, index: int) -> dict[str, Tensor]:
+        batch = self.sampler.batch(index).to(device_of(self.module))
         ranked = self.module.ranked
         logs = batch_distances(ranked.network, batch, by_content=True)
         terms = ranking_loss(logs, batch.label, batch.better, ranked.log_gain.exp(), self.options.width)
         share = self.options.weight
-        corpus = {name: (1 - share) * term for name, term in self.ranking.losses(step).items()}
+        corpus = {name: (1 - share) * term for name, term in self.ranking.losses(index).items()}
         return corpus | {
             "opinion_pairs": share * terms["pairs"],
             "opinion_scale": share * scale_loss(self.module.score(logs), batch.label),

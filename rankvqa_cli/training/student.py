@@ -10,6 +10,7 @@ import csv
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from rankvqa_cli.training.datasets import BatchOptions, load_corpus, split_by_co
 from rankvqa_cli.training.loop import LoopOptions, fit
 from rankvqa_cli.training.losses import DISTANCE_FLOOR
 from rankvqa_cli.training.opinions import OpinionOptions, OpinionTask, opinion_scores
+from rankvqa_cli.training.parallel import first_alone, once
 from rankvqa_cli.training.scored import ScoredSet, load_scored
 from rankvqa_cli.training.tasks import RankingTask, RankingWeights
 
@@ -57,7 +59,7 @@ def train_student(corpus: Path, run: Path, out: Path, name: str, options: Studen
     """Stage one: train, resuming from ``run`` where a checkpoint lies there; write ``out``. Returns its sha256."""
     torch.manual_seed(options.loop.seed)
     task = _ranking_task(corpus, PatchNet(options.network), options, say)
-    task.module.load_state_dict(fit(task, options.loop, run, say))
+    task.module.load_state_dict(fit(task, options.loop, run, say, _settings(corpus, options)))
     provenance = f"stage one on {corpus.name}, seed {options.loop.seed}, {options.loop.steps} steps"
     return write_student(task.module.network, task.module.calibration, out, name, provenance)
 
@@ -67,7 +69,7 @@ def train_on_opinions(
 ) -> str:
     """Stage two: go on from ``data.start``; write ``out``, and the scores of a content left out to
     ``run / "left_out.csv"``. Returns the sha256 of ``out``."""
-    scored = load_scored(data.scores, data.cache)
+    scored = first_alone(lambda: load_scored(data.scores, data.cache))
     held_out = None if data.leave_out is None else scored.only(data.leave_out)
     training = scored if data.leave_out is None else scored.without(data.leave_out)
     header, tensors, sha256 = read_model(data.start)
@@ -79,10 +81,13 @@ def train_on_opinions(
     ranking = _ranking_task(corpus, network, options, say)
     _start_scale(ranking.module, header.calibration)
     task = OpinionTask(ranking, training, held_out, data.options, options.loop.seed)
-    task.module.load_state_dict(fit(task, options.loop, run, say))
+    settings = _settings(corpus, options) | asdict(data.options)
+    settings |= {"scored": data.scores.name, "start": sha256, "leave_out": data.leave_out}
+    task.module.load_state_dict(fit(task, options.loop, run, say, settings))
     task.module.eval()
     if held_out is not None:
-        _write_left_out(run / "left_out.csv", held_out, opinion_scores(task.module, held_out))
+        rest = held_out
+        once(lambda: _write_left_out(run / "left_out.csv", rest, opinion_scores(task.module, rest)))
     provenance = f"stage two from {sha256[:12]} on {corpus.name} and {data.scores.name}"
     provenance += f", seed {options.loop.seed}, {options.loop.steps} steps"
     return write_student(network, task.module.calibration, out, name, provenance)
@@ -93,6 +98,11 @@ def _ranking_task(corpus: Path, network: PatchNet, options: StudentOptions, say:
     say(f"training on {len(training)} sources, holding out {', '.join(s.name for s in held_out) or 'none'}")
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return RankingTask(network, training, held_out, options.batch, options.weights, options.loop.seed)
+
+
+def _settings(corpus: Path, options: StudentOptions) -> dict[str, Any]:
+    """What decides a training besides the loop's own options."""
+    return {"corpus": corpus.name, **{key: value for key, value in asdict(options).items() if key != "loop"}}
 
 
 def _start_scale(module: nn.Module, calibration: Calibration) -> None:
@@ -123,7 +133,7 @@ def write_student(network: PatchNet, calibration: Calibration, out: Path, name: 
         clip_frames=12,
         provenance=provenance,
     )
-    return write_model(out, header, tensors)
+    return once(lambda: write_model(out, header, tensors))
 
 
 def above_floor(calibration: Calibration) -> Calibration:

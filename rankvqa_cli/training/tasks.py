@@ -64,8 +64,8 @@ class RankingTask:
         self.held_out = held_out
         self.weights = weights
 
-    def losses(self, step: int) -> dict[str, Tensor]:
-        batch = self.sampler.batch(step)
+    def losses(self, index: int) -> dict[str, Tensor]:
+        batch = self.sampler.batch(index).to(device_of(self.module))
         logs = batch_distances(self.module.network, batch)
         terms = ranking_loss(logs, batch.label, batch.better, self.module.log_gain.exp(), self.weights.width)
         return {
@@ -84,7 +84,7 @@ class RankingTask:
         for shard in self.held_out:
             for place in range(min(2, shard.reference.shape[0])):
                 logs = score_place(module, shard, place)
-                scores.append(module.score(logs).numpy())
+                scores.append(module.score(logs).cpu().numpy())
                 labels.append(
                     np.mean([shard.labels[k][:, place] for k in self.sampler.options.labels], axis=0)
                 )
@@ -104,13 +104,14 @@ class RankingTask:
 def score_place(module: RankedModule, shard: SourceShard, place: int, frames: int = 2) -> Tensor:
     """Log distances (E,) of every encode of a source at one place, from the first ``frames`` frames."""
     straight = np.zeros(3, np.bool_)
-    reference = _inputs(*to_planes(shard.reference[place, :frames], straight))
-    network = module.network
+    network, device = module.network, device_of(module)
+    reference = _inputs(*to_planes(shard.reference[place, :frames], straight), device)
     described = network.features(*reference)
     gates = network.gates(described, frames)
     out = []
     for encode in range(len(shard.encodes)):
-        features = network.features(*_inputs(*to_planes(shard.distorted[encode, place, :frames], straight)))
+        planes = to_planes(shard.distorted[encode, place, :frames], straight)
+        features = network.features(*_inputs(*planes, device))
         maps = network.compare(described, features, gates, frames)
         out.append(frame_distances(maps).mean())
     return log_distance(torch.stack(out))
@@ -122,10 +123,11 @@ def batch_distances(network: PatchNet, batch: Batch, *, by_content: bool = False
     ``by_content`` divides by the references' content scale, for stills (frames = 1). It teaches the scale alone: the
     network behind the reserve is not to be bent for it.
     """
-    planes = _inputs(*batch.reference)
+    device = device_of(network)
+    planes = _inputs(*batch.reference, device)
     reference = network.features(*planes)
     gates = network.gates(reference, batch.frames)
-    distorted = network.features(*_inputs(*batch.distorted))
+    distorted = network.features(*_inputs(*batch.distorted, device))
     repeated = [_repeat(x, batch.groups, batch.slots) for x in (*reference, *gates)]
     maps = network.compare(
         type(reference)(*repeated[: len(reference)]),
@@ -141,8 +143,14 @@ def batch_distances(network: PatchNet, batch: Batch, *, by_content: bool = False
     return log_distance(distance)
 
 
-def _inputs(luma: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:
+def device_of(module: nn.Module) -> torch.device:
+    """Where a module's parameters are, all of them on one device."""
+    return next(module.parameters()).device
+
+
+def _inputs(luma: Tensor, chroma: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
     """8-bit limited-range planes (N, H, W) and (N, 2, H / 2, W / 2) to what ``PatchNet.features`` takes."""
+    luma, chroma = luma.to(device), chroma.to(device)
     side = luma.shape[-1]
     units = units_of(FrameFormat(side, side, "yuv420p", 8, (2, 2), full_range=False, matrix="bt709"))
     nominal_luma = units.luma_gain * (luma.float() - units.luma_zero)
@@ -160,8 +168,10 @@ def picture_distance(
 ) -> Tensor:
     """Log distance () of one still against another: (luma (1, H, W), chroma (1, 2, H / 2, W / 2)) uint8 each, divided
     by the reference's content scale."""
-    planes = _inputs(*reference)
+    device = device_of(network)
+    planes = _inputs(*reference, device)
     described = network.features(*planes)
-    maps = network.compare(described, network.features(*_inputs(*distorted)), network.gates(described, 1), 1)
+    seen = network.features(*_inputs(*distorted, device))
+    maps = network.compare(described, seen, network.gates(described, 1), 1)
     scale = network.content_scale(network.reserve(described, *planes)).mean()
     return log_distance(frame_distances(maps).mean() / scale)
