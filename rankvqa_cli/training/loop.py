@@ -129,7 +129,7 @@ class _Run:
                 losses = self._means(sums, done - (self.rows[-1].step if self.rows else 0))
                 sums = {}
                 if self.world.rank == 0:
-                    measured = self._validate() if checked else {}
+                    measured = self._validate(done) if checked else {}
                     self._keep(CurveRow(done, learning_rate(step, options), losses, measured), checked)
                 else:
                     self.rows.append(CurveRow(done, learning_rate(step, options), losses))
@@ -146,7 +146,7 @@ class _Run:
         first = step * count + world.rank * options.accumulate
         found: dict[str, Tensor] = {}
         for index in range(first, first + options.accumulate):
-            torch.manual_seed(_micro_seed(options.seed, index))
+            torch.manual_seed(_drawn(options.seed, index))
             with torch.autocast(self.device.type, torch.bfloat16, enabled=options.precision == "bf16"):
                 terms = self.task.losses(index)
             total = torch.stack([term.float() for term in terms.values()]).sum()
@@ -175,9 +175,10 @@ class _Run:
         together = parallel.add_up(torch.stack(list(sums.values()))) / steps
         return {name: round(value, 6) for name, value in zip(sums, together.tolist(), strict=True)}
 
-    def _validate(self) -> dict[str, float]:
-        """Measure the averaged parameters; the trained ones are put back afterwards."""
+    def _validate(self, done: int) -> dict[str, float]:
+        """Measure the averaged parameters after ``done`` steps; the trained ones are put back afterwards."""
         kept = _copied(self.module)
+        torch.manual_seed(_drawn(self.options.seed, done, 1))
         self.module.load_state_dict(self.average)
         self.module.eval()
         with torch.inference_mode():
@@ -229,9 +230,9 @@ def _copied(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in module.state_dict().items()}
 
 
-def _micro_seed(seed: int, index: int) -> int:
-    """Seed of what torch draws at random (dropout) in one micro-batch, so that none depends on the one before."""
-    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> 1)
+def _drawn(*numbers: int) -> int:
+    """A seed for what torch draws at random (dropout) in one micro-batch, so that none depends on the one before."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _read_checkpoint(folder: Path) -> dict[str, Any] | None:
