@@ -38,6 +38,9 @@ COMMANDS: dict[str, Entry] = {
     "score": Entry("rankvqa_cli.cli.score:command", "Score videos (the default command)."),
     "corpus": Entry("rankvqa_cli.cli.corpus:command", "Make a training corpus: labelled encodes of sources."),
     "train": Entry("rankvqa_cli.cli.train:command", "Train a model on a corpus."),
+    "evaluate": Entry(
+        "rankvqa_cli.cli.evaluate:command", "Hold models and known metrics against people's scores."
+    ),
     "models": Entry("rankvqa_cli.cli.models:command", "List, inspect, verify and import models."),
 }
 

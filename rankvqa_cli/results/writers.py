@@ -26,6 +26,7 @@ __all__ = [
     "require_stdout",
     "target",
     "write",
+    "write_data",
     "write_stdout",
 ]
 
@@ -96,7 +97,11 @@ def write(report: Report, path: str, format: str, *, overwrite: bool = False) ->
     A file appears whole or not at all, through a temporary file in its folder; devices and pipes are
     written to directly. Raises OutputError, also where the file exists and ``overwrite`` is not set.
     """
-    data = render(report, format).encode()
+    write_data(render(report, format).encode(), path, overwrite=overwrite)
+
+
+def write_data(data: bytes, path: str, *, overwrite: bool = False) -> None:
+    """Write ``data`` to the file ``path`` (``-`` is stdout) as ``write`` writes a report."""
     if path == STDOUT:
         write_stdout(data)
         return

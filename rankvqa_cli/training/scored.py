@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from rankvqa_cli.errors import InputError
+from rankvqa_cli.training.common_size import scaling
 from rankvqa_cli.training.datasets import Batch
+from rankvqa_cli.training.ratings import read_ratings
 from rankvqa_cli.training.sources import run_ffmpeg
 
 
@@ -70,37 +70,16 @@ class ScoredSet:
 
 
 def read_scores(path: Path) -> list[Stimulus]:
-    """Rows of a CSV with the columns distorted, reference, mos, and optionally content (else the reference's name).
+    """Rows of a CSV with the columns distorted, reference, mos (1 to 5), and optionally content.
 
-    Paths are relative to the CSV. Raises InputError naming the row: a missing file, a MOS that is missing or outside
-    1 to 5, a stimulus listed twice, fewer than two contents.
+    Raises InputError as ``read_ratings`` does, and where a row has no reference.
     """
-    try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-    except OSError as error:
-        raise InputError(f"cannot read the scores {str(path)!r}: {error.strerror}") from error
-    stimuli: list[Stimulus] = []
-    seen: dict[Path, int] = {}
-    for number, row in enumerate(rows, start=2):
-        where = f"{str(path)!r} row {number}"
-        distorted, reference = (path.parent / (row.get(key) or "") for key in ("distorted", "reference"))
-        for file in (distorted, reference):
-            if not file.is_file():
-                raise InputError(f"{where}: no such file {str(file)!r}")
-        try:
-            mos = float(row.get("mos") or "")
-        except ValueError as error:
-            raise InputError(f"{where}: the mos {row.get('mos')!r} is no number") from error
-        if not math.isfinite(mos) or not 1 <= mos <= 5:
-            raise InputError(f"{where}: the mos {mos} is not on the scale of 1 to 5")
-        if distorted in seen:
-            raise InputError(f"{where}: {str(distorted)!r} stands in row {seen[distorted]} already")
-        seen[distorted] = number
-        stimuli.append(Stimulus(distorted, reference, mos, row.get("content") or reference.stem))
-    if len({stimulus.content for stimulus in stimuli}) < 2:
-        raise InputError(
-            f"{str(path)!r} has fewer than two contents: nothing learned from one would hold for others"
-        )
+    ratings = read_ratings(path, scale=(1, 5))
+    stimuli = []
+    for rating in ratings.rows:
+        if rating.reference is None:
+            raise InputError(f"{ratings.where(rating)}: no file in the column reference")
+        stimuli.append(Stimulus(rating.distorted, rating.reference, rating.mos, rating.content))
     return stimuli
 
 
@@ -117,8 +96,7 @@ def load_scored(path: Path, cache: Path, size: tuple[int, int] = (1920, 1080)) -
         shape = (len(files), width * height * 3 // 2)
         frames = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
         for row, file in enumerate(files):
-            graph = f"scale={width}:{height}:flags=bicubic:out_range=tv,format=yuv420p"
-            arguments = ["-i", str(file), "-frames:v", "1", "-vf", graph, "-f", "rawvideo", "-"]
+            arguments = ["-i", str(file), "-frames:v", "1", "-vf", scaling(size), "-f", "rawvideo", "-"]
             frames[row] = np.frombuffer(run_ffmpeg(arguments, subject=str(file)), np.uint8)
         frames.flush()
         os.replace(partial, cached)

@@ -31,7 +31,7 @@ def test_reversed_scores_disagree() -> None:
 def test_logistic_recovers_its_own_curve() -> None:
     x = np.linspace(0, 100, 50)
     y = logistic(x, 4.8, 1.2, 55.0, 12.0)
-    np.testing.assert_allclose(fit_logistic(x, y), y, atol=1e-3)
+    np.testing.assert_allclose(fit_logistic(x, y)(x), y, atol=1e-3)
 
 
 @pytest.mark.parametrize(("scores", "mos"), [([1, 2, 3], [1, 2, 3]), ([1] * 6, [1, 2, 3, 4, 5, 6])])
