@@ -1,82 +1,54 @@
-"""From sources to a training corpus: patch clips of many encodes, with labels, a folder a source.
+"""From sources to a training corpus: patch clips of many versions, with labels and orders, a folder a source.
 
-``CORPUS/NAME/ref.npy`` is (patches, frames, bytes) uint8, ``dist.npy`` (encodes, patches, frames, bytes) uint8, planar
-8-bit 4:2:0; ``index.json`` lists the encodes with FFmpeg's arguments, the patches' places, and the labels. A folder
-appears under its name only when it is whole, so an interrupted run continues where it stopped, and since every
-source draws from its own random stream, it ends with what an unbroken run gives.
+``CORPUS/NAME/ref.npy`` is (patches, frames, bytes) uint8, ``dist.npy`` (versions, patches, frames, bytes) uint8, planar
+8-bit 4:2:0; ``index.json`` lists the versions with FFmpeg's arguments, the patches' places, the labels, and the orders
+that hold by construction. A folder appears under its name only when it is whole, so an interrupted run continues where
+it stopped, and since every source draws from its own random stream, it ends with what an unbroken run gives.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from rankvqa_cli.errors import InputError, UsageError
-from rankvqa_cli.training.encodes import draw_ladders, encode_and_decode
+from rankvqa_cli.errors import DeviceError, InputError, OutputError, UsageError
+from rankvqa_cli.training.datasets import open_source
+from rankvqa_cli.training.degradations import Change, Shape, apply_change
+from rankvqa_cli.training.encodes import encode_and_decode
 from rankvqa_cli.training.labels import label_patches
-from rankvqa_cli.training.sources import STILL_SUFFIXES, Source, pristine_clip
+from rankvqa_cli.training.manifest import (
+    MAKING,
+    CorpusOptions,
+    begin_corpus,
+    check_split,
+    is_held_out,
+    only_run,
+    sha256_of,
+    write_manifest,
+    write_whole,
+)
+from rankvqa_cli.training.orders import by_patch, constructed
+from rankvqa_cli.training.pristine import Clip, check_video, pristine_clip, read_still
+from rankvqa_cli.training.sources import Source, corpus_ffmpeg_version
+from rankvqa_cli.training.tuples import tuples_csv
+from rankvqa_cli.training.versions import Step, Version, draw_degraded, draw_ladders
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".webm", ".y4m", ".avi", ".ts", ".mpg"})
-
-
-@dataclass(frozen=True)
-class CorpusOptions:
-    """``frames`` are read from each source and cut into clips of ``clip_frames``; ``patches`` places of
-    ``patch`` x ``patch`` pixels are drawn a source; ``ladders`` x ``rungs`` encodes are made of it."""
-
-    seed: int = 1
-    frames: int = 24
-    clip_frames: int = 12
-    patch: int = 256
-    patches: int = 5
-    ladders: int = 4
-    rungs: int = 4
-    still_width: int = 768
-    still_height: int = 448
-
-
-def list_sources(where: Path) -> list[Source]:
-    """A folder's videos and stills, each its own content, or a CSV: path, and optionally content, start_s, reduce.
-
-    Paths in a CSV are relative to it. Raises UsageError naming the row that cannot be used.
-    """
-    if where.is_dir():
-        files = sorted(p for p in where.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES | STILL_SUFFIXES)
-        if not files:
-            raise UsageError(f"no video or still in {str(where)!r}")
-        return [Source(path=p, content=p.stem, name=p.stem) for p in files]
-    try:
-        rows = list(csv.DictReader(where.read_text(encoding="utf-8").splitlines()))
-    except OSError as error:
-        raise InputError(f"cannot read the source list {str(where)!r}: {error.strerror}") from error
-    sources = []
-    for number, row in enumerate(rows, start=2):
-        path = where.parent / (row.get("path") or "")
-        if not path.is_file():
-            raise InputError(f"{str(where)!r} row {number}: no such file {str(path)!r}")
-        try:
-            start, reduce = float(row.get("start_s") or 0), float(row.get("reduce") or 1)
-        except ValueError as error:
-            raise UsageError(f"{str(where)!r} row {number}: {error}") from error
-        name = path.stem + (f"_{start:g}s" if start else "") + (f"_r{reduce:g}" if reduce != 1 else "")
-        sources.append(Source(path, row.get("content") or path.stem, name, start, reduce))
-    names = [source.name for source in sources]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise UsageError(f"{str(where)!r} lists {repeated[0]!r} more than once")
-    return sources
+Commands = tuple[tuple[str, ...], ...]
 
 
 def _random_stream(seed: int, name: str) -> np.random.Generator:
@@ -104,20 +76,13 @@ def _crop(
     return out
 
 
-def make_source(source: Source, options: CorpusOptions, out: Path) -> str:
-    """Encode, cut and label one source into ``out / source.name``. Returns the name; does nothing if it is there."""
-    final = out / source.name
-    if (final / "index.json").exists():
-        return source.name
-    rng = _random_stream(options.seed, source.name)
-    still_size = options.still_width, options.still_height
-    clip, width, height = pristine_clip(source, options.frames, still_size, rng)
-    if min(width, height) < options.patch:
-        raise InputError(
-            f"{str(source.path)!r} is {width}x{height}: smaller than the patch of {options.patch}"
-        )
+def _draw_places(
+    rng: np.random.Generator, size: tuple[int, int], options: CorpusOptions
+) -> list[tuple[int, int, int]]:
+    """(x, y, first frame): even, and at a clip's start."""
     starts = options.frames // options.clip_frames
-    places = [
+    width, height = size
+    return [
         (
             int(rng.integers(0, (width - options.patch) // 2 + 1)) * 2,
             int(rng.integers(0, (height - options.patch) // 2 + 1)) * 2,
@@ -125,78 +90,202 @@ def make_source(source: Source, options: CorpusOptions, out: Path) -> str:
         )
         for _ in range(options.patches)
     ]
-    encodes = draw_ladders(rng, options.ladders, options.rungs)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{source.name}.", dir=out))
+
+
+class Maker:
+    """Makes versions of one clip. What several of them begin with is made once."""
+
+    def __init__(self, clip: Clip, versions: Sequence[Version], clip_frames: int, scratch: Path) -> None:
+        self.clip = clip
+        self.shape = Shape(clip.width, clip.height, clip_frames)
+        self.scratch = scratch
+        self.shared = {version.steps[:-1] for version in versions} - {()}
+        self.made: dict[tuple[Step, ...], tuple[NDArray[np.uint8], Commands]] = {}
+
+    def make(self, steps: tuple[Step, ...]) -> tuple[NDArray[np.uint8], Commands]:
+        """(T, bytes) after ``steps``, and the FFmpeg commands they took."""
+        if not steps:
+            return self.clip.frames, ()
+        if steps in self.made:
+            return self.made[steps]
+        before, commands = self.make(steps[:-1])
+        step = steps[-1]
+        if isinstance(step, Change):
+            after = apply_change(step, before, self.shape)
+        else:
+            size = self.clip.width, self.clip.height
+            encoded = encode_and_decode(step, before, size, self.clip.rate, self.scratch)
+            after, commands = encoded.frames, commands + encoded.commands
+        if steps in self.shared:
+            self.made[steps] = after, commands
+        return after, commands
+
+
+def _origin(source: Source) -> dict[str, Any]:
+    return {
+        "file": source.path.name,
+        "sha256": sha256_of(source.path),
+        "content": source.content,
+        "start_s": source.start_s,
+        "reduce": source.reduce,
+    }
+
+
+def make_source(source: Source, options: CorpusOptions, out: Path) -> str:
+    """Encode, degrade, cut and label one source into ``out / source.name``. Returns the name.
+
+    Does nothing if the folder is there; raises UsageError if it was made of something else. Raises OutputError where
+    it cannot be written, and leaves nothing behind.
+    """
+    final = out / source.name
+    origin = _origin(source)
+    if final.exists():
+        if open_source(out, source.name).origin != origin:
+            raise UsageError(
+                f"{str(final)!r} was made of another source than {str(source.path)!r}: remove it"
+            )
+        return source.name
+    rng = _random_stream(options.seed, source.name)
+    still_size = options.still_width, options.still_height
+    clip = pristine_clip(source, options.frames, still_size, rng)
+    _check_size(source, (clip.width, clip.height), options.patch)
+    places = _draw_places(rng, (clip.width, clip.height), options)
+    ladders = draw_ladders(rng, options.ladders, options.rungs, options.codecs, options.sizes)
+    versions = ladders + draw_degraded(rng, options.degraded, ladders, options.rungs, options.clip_frames)
     try:
-        raw = scratch / "source.yuv"
-        clip.tofile(raw)
-        reference = _crop(clip, (width, height), places, options.patch, options.clip_frames)
-        distorted, commands = [], []
-        for encode in encodes:
-            decoded, command = encode_and_decode(encode, raw, (width, height), 25, scratch)
-            if len(decoded) != len(clip):
-                raise InputError(
-                    f"{encode} of {source.name!r} decodes to {len(decoded)} of {len(clip)} frames"
-                )
-            distorted.append(_crop(decoded, (width, height), places, options.patch, options.clip_frames))
-            commands.append(command)
-        raw.unlink()
-        stack = np.stack(distorted)  # (E, P, T, bytes)
-        references = np.broadcast_to(reference, stack.shape).reshape(-1, *reference.shape[1:])
-        labels = label_patches(references, stack.reshape(-1, *reference.shape[1:]), options.patch, scratch)
-        np.save(scratch / "ref.npy", reference)
-        np.save(scratch / "dist.npy", stack)
-        index = {
-            "content": source.content,
-            "source": source.path.name,
-            "size": [width, height],
-            "places": places,
-            "encodes": [asdict(e) | {"ffmpeg": c} for e, c in zip(encodes, commands, strict=True)],
-            "labels": {
-                k: v.astype(float).reshape(len(encodes), len(places)).round(3).tolist()
-                for k, v in labels.items()
-            },
-        }
-        (scratch / "index.json").write_text(json.dumps(index))
-        os.rename(scratch, final)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f"{MAKING}{source.name}-", dir=out))
+        try:
+            _fill(scratch, clip, versions, places, options, origin)
+            os.rename(scratch, final)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"cannot write the corpus in {str(out)!r} ({reason}), at {source.name!r}: make room and run again"
+        ) from error
+    except InputError as error:
+        raise InputError(f"source {source.name!r}: {error}") from error
     return source.name
+
+
+def _fill(
+    folder: Path,
+    clip: Clip,
+    versions: Sequence[Version],
+    places: Sequence[tuple[int, int, int]],
+    options: CorpusOptions,
+    origin: dict[str, Any],
+) -> None:
+    """Write a source's three files into ``folder``."""
+    size = clip.width, clip.height
+    maker = Maker(clip, versions, options.clip_frames, folder)
+    reference = _crop(clip.frames, size, places, options.patch, options.clip_frames)
+    stack = np.empty((len(versions), *reference.shape), np.uint8)  # (E, P, T, bytes)
+    entries = []
+    for row, version in enumerate(versions):
+        frames, commands = maker.make(version.steps)
+        stack[row] = _crop(frames, size, places, options.patch, options.clip_frames)
+        entries.append(version.to_json() | {"ffmpeg": commands})
+    each = np.broadcast_to(reference, stack.shape).reshape(-1, *reference.shape[1:])
+    found, labelling = label_patches(each, stack.reshape(-1, *reference.shape[1:]), options.patch, folder)
+    labels = {key: values.reshape(len(versions), len(places)) for key, values in found.items()}
+    sure = constructed(versions)
+    each_patch = by_patch(sure, labels, stack)
+    index = {
+        "source": origin,
+        "size": size,
+        "rate": str(clip.rate),
+        "places": places,
+        "versions": entries,
+        "labels": {key: values.astype(float).round(5).tolist() for key, values in labels.items()},
+        "orders": [
+            [int(i), int(j), round(float(sure[i, j]), 4), each_patch[i, j].astype(float).round(4).tolist()]
+            for i, j in np.argwhere(sure > 0)
+        ],
+        "ffmpeg": {"source": clip.command, "labels": labelling},
+    }
+    np.save(folder / "ref.npy", reference)
+    np.save(folder / "dist.npy", stack)
+    (folder / "index.json").write_text(json.dumps(index))
+
+
+def _check_size(source: Source, size: tuple[int, int], patch: int) -> None:
+    if min(size) < patch:
+        given = f"{size[0]}x{size[1]}" + (
+            f" after reduction by {source.reduce:g}" if source.reduce != 1 else ""
+        )
+        raise InputError(f"{str(source.path)!r} is {given}: smaller than the patch of {patch}")
+
+
+def check_sources(sources: Sequence[Source], options: CorpusOptions) -> None:
+    """Raises InputError for the first source that cannot be used, before hours are spent on the others."""
+    check_split([source.content for source in sources], options.fold, options.folds, "the list of sources")
+    for source in sources:
+        if source.is_still:
+            read_still(source.path)
+        else:
+            width, height, _ = check_video(source, options.frames)
+            _check_size(source, (width, height), options.patch)
 
 
 def make_corpus(
     sources: Sequence[Source], options: CorpusOptions, out: Path, workers: int, done: Callable[[str], None]
 ) -> None:
-    """Make every source's folder, ``workers`` at a time, then ``manifest.json`` with a sha256 a file."""
-    out.mkdir(parents=True, exist_ok=True)
-    for leftover in out.glob(".*.*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    """Make every source's folder, ``workers`` at a time, then the tuples, then ``manifest.json``.
+
+    ``done`` is called with the name of each source that is there. Raises InputError, OutputError or UsageError, and
+    DeviceError where a worker was killed; the same call afterwards goes on.
+    """
+    ffmpeg = corpus_ffmpeg_version()
+    check_sources(sources, options)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with only_run(out):
+            begin_corpus(out, options, ffmpeg)
+            _make_all(sources, options, out, workers, done)
+            close_corpus(sources, options, ffmpeg, out)
+    except OSError as error:
+        raise OutputError(f"cannot write the corpus in {str(out)!r}: {error.strerror or error}") from error
+
+
+def _make_all(
+    sources: Sequence[Source], options: CorpusOptions, out: Path, workers: int, done: Callable[[str], None]
+) -> None:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_be_a_worker, initargs=(os.getpid(),)
+    ) as pool:
         jobs = [pool.submit(make_source, source, options, out) for source in sources]
         try:
             for job in as_completed(jobs):
                 done(job.result())
+        except BrokenProcessPool as error:
+            raise DeviceError(
+                "a worker was killed, perhaps for want of memory: run again with fewer --jobs"
+            ) from error
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    write_manifest(sources, options, out)
 
 
-def write_manifest(sources: Sequence[Source], options: CorpusOptions, out: Path) -> None:
-    """Close a corpus: options, sources in order, and the sha256 of every file."""
-    files = sorted(
-        out / source.name / part for source in sources for part in ("index.json", "ref.npy", "dist.npy")
-    )
-    manifest = {
-        "options": asdict(options),
-        "sources": [source.name for source in sources],
-        "sha256": {str(path.relative_to(out)): _sha256(path) for path in files},
-    }
-    partial = out / "manifest.json.partial"
-    partial.write_text(json.dumps(manifest, indent=1))
-    os.replace(partial, out / "manifest.json")
+def _be_a_worker(parent: int) -> None:
+    """One thread a worker, and none lives on when the run is killed."""
+    torch.set_num_threads(1)
+
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def close_corpus(sources: Sequence[Source], options: CorpusOptions, ffmpeg: str, out: Path) -> None:
+    """Write ``tuples.csv`` and ``manifest.json`` for sources that are all there."""
+    shards = [open_source(out, source.name) for source in sources]
+    held_out = [s for s in shards if is_held_out(s.content, options.fold, options.folds)]
+    training = [s for s in shards if not is_held_out(s.content, options.fold, options.folds)]
+    write_whole(out / "tuples.csv", tuples_csv(training, held_out, options.tuples, options.seed))
+    contents = [source.content for source in sources]
+    write_manifest([source.name for source in sources], contents, options, ffmpeg, out)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,60 +14,117 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rankvqa_cli.errors import InputError
-from rankvqa_cli.training.encodes import Encode
+from rankvqa_cli.training.degradations import blur_chroma, turn_hue
+from rankvqa_cli.training.labels import LABELS
+from rankvqa_cli.training.manifest import FORMAT, check_split, is_held_out
+from rankvqa_cli.training.orders import SURE
+from rankvqa_cli.training.versions import Version, version_from_json
 
 
 @dataclass(frozen=True)
 class SourceShard:
     """One source's folder, memory-mapped.
 
-    ``reference`` is (P, T, bytes), ``distorted`` (E, P, T, bytes), each label (E, P).
+    ``reference`` is (P, T, bytes), ``distorted`` (E, P, T, bytes), each label (E, P). ``better`` (E, E, P) is the
+    certainty that version i is better than j by construction: 0 where nothing is known, else above 0.5 and at most 1;
+    from ``orders.SURE`` on it is taught. ``origin`` says what the source was made of.
     """
 
     name: str
     content: str
     reference: NDArray[np.uint8]
     distorted: NDArray[np.uint8]
-    encodes: tuple[Encode, ...]
+    versions: tuple[Version, ...]
     labels: dict[str, NDArray[np.float32]]
+    better: NDArray[np.float32]
+    origin: dict[str, Any]
+
+    def usable(self, frames: int) -> list[int]:
+        """The versions whose damage any ``frames`` frames of a clip show: all of them where that is the whole clip."""
+        whole = frames >= self.reference.shape[1]
+        return [i for i, version in enumerate(self.versions) if whole or not version.changes_time]
+
+    @property
+    def labels_hold(self) -> NDArray[np.bool_]:
+        """(E,): whether a version's labels, which are mostly of luma, can be learned from."""
+        return np.array([version.luma_labels_hold for version in self.versions], np.bool_)
 
 
 def load_corpus(folder: Path) -> list[SourceShard]:
-    """Open every source of a finished corpus. Raises InputError where the manifest or a file is missing or odd."""
+    """Open every source of a finished corpus.
+
+    Raises InputError where the manifest is missing or damaged, and as ``open_source`` does.
+    """
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
-        shards = []
-        for name in manifest["sources"]:
-            index = json.loads((folder / name / "index.json").read_text())
-            labels = {key: np.array(values, np.float32) for key, values in index["labels"].items()}
-            if not all(np.isfinite(values).all() for values in labels.values()):
-                raise InputError(f"corpus {str(folder)!r}: source {name!r} has a label that is not finite")
-            shards.append(
-                SourceShard(
-                    name=name,
-                    content=index["content"],
-                    reference=np.load(folder / name / "ref.npy", mmap_mode="r"),
-                    distorted=np.load(folder / name / "dist.npy", mmap_mode="r"),
-                    encodes=tuple(Encode(e["codec"], e["quality"], e["scale"]) for e in index["encodes"]),
-                    labels=labels,
-                )
-            )
-    except (OSError, ValueError, KeyError) as error:
+        names = [str(name) for name in manifest["sources"]]
+        if manifest.get("format") != FORMAT:
+            raise InputError(f"{str(folder)!r} was made by another version: run 'vqa-score corpus' again")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{str(folder)!r} is not a finished corpus ({error}); run 'vqa-score corpus' again"
         ) from error
-    return shards
+    return [open_source(folder, name) for name in names]
+
+
+def open_source(folder: Path, name: str) -> SourceShard:
+    """Open ``folder / name``. Raises InputError naming the file that is missing, truncated, or does not fit the others.
+
+    The shapes of all parts are checked, and that every label is there and finite; the pixels are not read.
+    """
+    place = folder / name
+    reading = place / "index.json"
+    try:
+        index = json.loads(reading.read_text())
+        versions = tuple(version_from_json(entry) for entry in index["versions"])
+        labels = {key: np.array(index["labels"][key], np.float32) for key in LABELS}
+        orders = [(int(i), int(j), np.array(each, np.float32)) for i, j, _, each in index["orders"]]
+        origin, content = dict(index["source"]), str(index["source"]["content"])
+        reading = place / "ref.npy"
+        reference = np.load(reading, mmap_mode="r")
+        reading = place / "dist.npy"
+        distorted = np.load(reading, mmap_mode="r")
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        raise _damaged(reading, " ".join(str(error).split())) from error
+    if distorted.shape != (len(versions), *reference.shape) or reference.ndim != 3 or reference.size == 0:
+        raise _damaged(reading, f"{distorted.shape} does not fit ref.npy's {reference.shape}")
+    if reference.dtype != np.uint8 or distorted.dtype != np.uint8:
+        raise _damaged(reading, f"its samples are {distorted.dtype}, not uint8")
+    reading = place / "index.json"
+    for key, values in labels.items():
+        if values.shape != distorted.shape[:2]:
+            raise _damaged(reading, f"{key} has {values.shape} values, not {distorted.shape[:2]}")
+        if not np.isfinite(values).all():
+            version, patch = np.argwhere(~np.isfinite(values))[0]
+            raise _damaged(reading, f"{key} of version {version}, patch {patch} is not finite")
+    better = np.zeros((len(versions), len(versions), reference.shape[0]), np.float32)
+    for row, (i, j, each) in enumerate(orders):
+        fits = 0 <= i < len(versions) and 0 <= j < len(versions) and each.shape == better.shape[2:]
+        if not fits or not ((each == 0) | ((each > 0.5) & (each <= 1))).all():
+            raise _damaged(reading, f"order {row} names no two versions, or a certainty outside 0.5 to 1")
+        better[i, j] = each
+    return SourceShard(name, content, reference, distorted, versions, labels, better, origin)
+
+
+def _damaged(path: Path, reason: str) -> InputError:
+    return InputError(
+        f"{str(path)!r} is damaged ({reason}): remove the folder {path.parent.name!r} and run 'vqa-score corpus' again"
+    )
 
 
 def split_by_content(
     shards: Sequence[SourceShard], fold: int, folds: int
 ) -> tuple[list[SourceShard], list[SourceShard]]:
-    """(training, held out). Which fold a content belongs to depends on its name alone, so that it never moves."""
+    """(training, held out); a ``fold`` of -1 holds out nothing.
 
-    def is_held_out(shard: SourceShard) -> bool:
-        return int(hashlib.sha256(shard.content.encode()).hexdigest(), 16) % folds == fold
-
-    return [s for s in shards if not is_held_out(s)], [s for s in shards if is_held_out(s)]
+    Raises InputError where the sources cannot be split: they have one content, or the fold holds out all.
+    """
+    check_split([shard.content for shard in shards], fold, folds, "the corpus")
+    held_out = [is_held_out(shard.content, fold, folds) for shard in shards]
+    return (
+        [s for s, held in zip(shards, held_out, strict=True) if not held],
+        [s for s, held in zip(shards, held_out, strict=True) if held],
+    )
 
 
 @dataclass(frozen=True)
@@ -116,8 +173,9 @@ class Sampler:
         if not shards:
             raise InputError("the corpus has no source on this side of the split")
         for shard in shards:
-            if len(shard.encodes) < options.slots:
-                few = f"{len(shard.encodes)} encodes of {shard.name!r}, a batch takes {options.slots} of one source"
+            usable = len(shard.usable(options.frames))
+            if usable < options.slots:
+                few = f"{usable} versions of {shard.name!r}, a batch takes {options.slots} of one source"
                 raise InputError(f"the corpus has {few}: make it with more --ladders or --rungs")
         self.shards = shards
         self.options = options
@@ -129,20 +187,20 @@ class Sampler:
         o = self.options
         rng = np.random.default_rng([self.seed, step])
         picked = rng.choice(len(self.by_content), o.groups, replace=len(self.by_content) < o.groups)
-        references, distorted, labels, encodes = [], [], [], []
+        references, distorted, labels = [], [], []
         better = torch.zeros(o.groups * o.slots, o.groups * o.slots, dtype=torch.bool)
         for g, content in enumerate(picked):
             shard = self.by_content[content][rng.integers(len(self.by_content[content]))]
             place = int(rng.integers(shard.reference.shape[0]))
             start = int(rng.integers(shard.reference.shape[1] - o.frames + 1))
-            chosen = rng.choice(len(shard.encodes), o.slots, replace=False)
+            chosen = rng.choice(shard.usable(o.frames), o.slots, replace=False)
             flips = rng.random(3) < 0.5
             view = slice(start, start + o.frames)
             references.append(to_planes(shard.reference[place, view], flips))
             clips = [to_planes(shard.distorted[e, place, view], flips) for e in chosen]
-            values = [float(np.mean([shard.labels[k][e, place] for k in o.labels])) for e in chosen]
-            encodes = [shard.encodes[e] for e in chosen]
-            order = np.array([[a.is_better_than(b) for b in encodes] for a in encodes])
+            means = np.mean([shard.labels[k][chosen, place] for k in o.labels], axis=0)
+            values = np.where(shard.labels_hold[chosen], means, np.nan).tolist()
+            order = shard.better[np.ix_(chosen, chosen)][:, :, place] >= SURE
             if rng.random() < o.colour and o.slots >= 3:
                 # The last two clips become the first one with colour errors, the second stronger than the other.
                 strength = rng.uniform(0.15, 0.5)
@@ -172,15 +230,9 @@ def shift_colour(chroma: Tensor, kind: int, strength: float) -> Tensor:
     if kind == 0:
         centred = centred * (1 - strength)
     elif kind == 1:
-        angle = torch.tensor(strength * 1.2)
-        cos, sin = angle.cos(), angle.sin()
-        cb, cr = centred.unbind(1)
-        centred = torch.stack([cb * cos - cr * sin, cb * sin + cr * cos], dim=1)
+        centred = turn_hue(centred, strength * 1.2)
     else:
-        radius = max(1, round(strength * 16))
-        centred = torch.nn.functional.avg_pool2d(
-            centred, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False
-        )
+        centred = blur_chroma(centred, max(1, round(strength * 16)))
     return (centred + 128).round().clamp(16, 240).byte()
 
 

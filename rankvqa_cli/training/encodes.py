@@ -1,26 +1,37 @@
-"""Encode ladders: which encodes a source gets, how FFmpeg makes them, and the order that holds by construction."""
+"""Encoders: how FFmpeg makes one encode of a clip and brings it back, the same every time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rankvqa_cli.errors import InputError
 from rankvqa_cli.training.sources import run_ffmpeg
 
 
 @dataclass(frozen=True)
 class Codec:
-    """``coarse`` and ``fine`` are the ends of the quality parameter's useful range (lower is better)."""
+    """``coarse`` and ``fine`` are the ends of the quality parameter's useful range (lower is better).
+
+    ``any_rate`` is False for a codec that knows few frame rates: it is told 25, which its constant quantiser does
+    not look at.
+    """
 
     encoder: str
     quality_option: str
     fine: int
     coarse: int
     options: tuple[str, ...]
+    pix_fmt: str = "yuv420p"
+    any_rate: bool = True
+
+    @property
+    def span(self) -> int:
+        return self.coarse - self.fine
 
 
 CODECS: dict[str, Codec] = {
@@ -28,71 +39,69 @@ CODECS: dict[str, Codec] = {
     "x265": Codec("libx265", "-crf", 12, 51, ("-preset", "fast", "-x265-params", "log-level=none:pools=1")),
     "svtav1": Codec("libsvtav1", "-crf", 14, 63, ("-preset", "8", "-svtav1-params", "lp=1")),
     "vp9": Codec("libvpx-vp9", "-crf", 14, 63, ("-b:v", "0", "-deadline", "good", "-cpu-used", "5")),
-    "mpeg2": Codec("mpeg2video", "-qscale:v", 2, 31, ("-g", "12", "-bf", "2")),
+    "vvenc": Codec("libvvenc", "-qp", 17, 56, ("-preset", "faster"), "yuv420p10le"),
+    "mpeg2": Codec("mpeg2video", "-qscale:v", 2, 31, ("-g", "12", "-bf", "2"), any_rate=False),
+    "mjpeg": Codec("mjpeg", "-qscale:v", 4, 31, ("-strict", "unofficial", "-color_range", "tv")),
 }
 
-SCALES = (1.0, 0.75, 0.5, 0.375, 0.25)
+#: The codecs whose ladders every source draws from unless told otherwise; mjpeg comes in as a degradation.
+LADDER_CODECS = tuple(name for name in CODECS if name != "mjpeg")
+
+#: Coded sizes against the source's, below the full one.
+SIZES = (0.75, 0.5, 0.375, 0.25)
 
 
 @dataclass(frozen=True)
 class Encode:
-    """One encode of a source: ``scale`` is the coded size against the source's, ``quality`` the CRF or quantiser."""
+    """One encode: ``quality`` is the CRF or quantiser, ``scale`` the coded size against the source's, and only each
+    ``every``-th frame is coded and then shown ``every`` times."""
 
     codec: str
     quality: int
-    scale: float
-
-    def is_better_than(self, other: Encode) -> bool:
-        """True where the order holds by construction: same codec, same coded size, clearly finer quantiser."""
-        return self.codec == other.codec and self.scale == other.scale and self.quality + 3 <= other.quality
+    scale: float = 1.0
+    every: int = 1
 
 
-def draw_ladders(rng: np.random.Generator, ladders: int, rungs: int) -> list[Encode]:
-    """``ladders`` codec and size combinations, each with ``rungs`` qualities spread over the codec's range.
+@dataclass(frozen=True)
+class Encoded:
+    """``frames`` (T, W * H * 3 / 2) uint8 on the source's grid; ``commands`` the arguments of FFmpeg's two runs."""
 
-    The first half keeps the source's size; codecs come in random order before any repeats.
-    """
-    names: list[str] = []
-    while len(names) < ladders:
-        names += [str(name) for name in rng.permutation(list(CODECS))]
-    encodes = []
-    for i, name in enumerate(names[:ladders]):
-        scale = 1.0 if i < (ladders + 1) // 2 else float(rng.choice(SCALES[1:]))
-        codec = CODECS[name]
-        coarse = codec.coarse if scale == 1.0 else codec.coarse - (codec.coarse - codec.fine) // 4
-        edges = np.linspace(codec.fine, coarse, rungs + 1)
-        qualities = [int(rng.uniform(low, high)) for low, high in pairwise(edges)]
-        encodes += [Encode(name, quality, scale) for quality in qualities]
-    return encodes
+    frames: NDArray[np.uint8]
+    commands: tuple[tuple[str, ...], ...]
 
 
 def encode_and_decode(
-    encode: Encode, source: Path, size: tuple[int, int], rate: int, scratch: Path
-) -> tuple[NDArray[np.uint8], list[str]]:
-    """Encode raw 4:2:0 video and bring it back to its size: (frames, bytes a frame) uint8, and FFmpeg's arguments."""
+    encode: Encode, clip: NDArray[np.uint8], size: tuple[int, int], rate: Fraction, scratch: Path
+) -> Encoded:
+    """Encode raw 4:2:0 frames (T, bytes) of ``size`` (width, height) and bring them back to their size and number.
+
+    In ``commands``, SOURCE stands for the raw frames and ENCODED for the file between the two runs. Raises InputError
+    where the encode does not decode to as many frames as went in.
+    """
     width, height = size
-    coded_w, coded_h = (max(16, round(side * encode.scale / 2) * 2) for side in size)
     codec = CODECS[encode.codec]
-    encoded = scratch / "encode.mkv"
-    arguments = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{width}x{height}", "-r", str(rate)]
-    arguments += ["-i", str(source), "-threads", "1"]
+    raw, encoded = scratch / "source.yuv", scratch / "encode.mkv"
+    given = clip[:: encode.every]
+    given.tofile(raw)
+    coded_rate = rate / encode.every if codec.any_rate else Fraction(25)
+    arguments = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{width}x{height}", "-r", str(coded_rate)]
+    arguments += ["-i", "SOURCE", "-threads", "1"]
     if encode.scale != 1.0:
+        coded_w, coded_h = (max(64, round(side * encode.scale / 2) * 2) for side in size)
         arguments += ["-vf", f"scale={coded_w}:{coded_h}:flags=bicubic"]
-    arguments += [
-        "-c:v",
-        codec.encoder,
-        codec.quality_option,
-        str(encode.quality),
-        *codec.options,
-        "-pix_fmt",
-        "yuv420p",
+    arguments += ["-c:v", codec.encoder, codec.quality_option, str(encode.quality), *codec.options]
+    arguments += ["-pix_fmt", codec.pix_fmt, "ENCODED"]
+    back = ["-threads", "1", "-i", "ENCODED", "-vf", f"scale={width}:{height}:flags=bicubic,format=yuv420p"]
+    back += ["-fps_mode", "passthrough", "-f", "rawvideo", "-"]
+    names = {"SOURCE": raw.name, "ENCODED": encoded.name}
+    outputs = [
+        run_ffmpeg([names.get(part, part) for part in command], subject=str(encode), folder=scratch)
+        for command in (arguments, back)
     ]
-    run_ffmpeg([*arguments, str(encoded)], subject=f"{encode}")
-    data = run_ffmpeg(
-        ["-threads", "1", "-i", str(encoded), "-vf", f"scale={width}:{height}:flags=bicubic,format=yuv420p"]
-        + ["-fps_mode", "passthrough", "-f", "rawvideo", "-"],
-        subject=f"{encode}",
-    )
+    decoded = np.frombuffer(outputs[1], np.uint8).reshape(-1, width * height * 3 // 2)
+    raw.unlink()
     encoded.unlink()
-    shown = [part if part != str(source) else "SOURCE" for part in arguments]
-    return np.frombuffer(data, np.uint8).reshape(-1, width * height * 3 // 2), shown
+    if len(decoded) != len(given):
+        raise InputError(f"{encode} decodes to {len(decoded)} of {len(given)} frames")
+    frames = np.repeat(decoded, encode.every, axis=0)[: len(clip)] if encode.every > 1 else decoded
+    return Encoded(frames, (tuple(arguments), tuple(back)))

@@ -15,7 +15,11 @@ from rankvqa_cli.models.patchnet import PatchNet, frame_distances
 from rankvqa_cli.models.patchnet_model import units_of
 from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard, to_planes
 from rankvqa_cli.training.losses import log_distance, ranking_loss, scale_loss
+from rankvqa_cli.training.orders import SURE
 from rankvqa_cli.types import FrameFormat
+
+#: So many frames of a held-out clip are looked at.
+VALIDATED_FRAMES = 2
 
 
 class RankedModule(nn.Module):
@@ -82,17 +86,17 @@ class RankingTask:
         assert isinstance(module, RankedModule)
         scores, labels, kept, orders = [], [], 0, 0
         for shard in self.held_out:
+            seen = np.array(shard.usable(VALIDATED_FRAMES))
+            labelled = seen[shard.labels_hold[seen]]
             for place in range(min(2, shard.reference.shape[0])):
-                logs = score_place(module, shard, place)
-                scores.append(module.score(logs).cpu().numpy())
-                labels.append(
-                    np.mean([shard.labels[k][:, place] for k in self.sampler.options.labels], axis=0)
-                )
-                for i, a in enumerate(shard.encodes):
-                    for j, b in enumerate(shard.encodes):
-                        if a.is_better_than(b):
-                            orders += 1
-                            kept += int(logs[i] < logs[j])
+                logs = score_place(module, shard, place, VALIDATED_FRAMES)
+                scores.append(module.score(logs).cpu().numpy()[labelled])
+                label = np.mean([shard.labels[k][:, place] for k in self.sampler.options.labels], axis=0)
+                labels.append(label[labelled])
+                sure = shard.better[np.ix_(seen, seen)][:, :, place] >= SURE
+                for i, j in seen[np.argwhere(sure)]:
+                    orders += 1
+                    kept += int(logs[i] < logs[j])
         x, y = np.concatenate(scores), np.concatenate(labels)
         return {
             "held_srocc": float(spearmanr(x, y).statistic),
@@ -101,16 +105,16 @@ class RankingTask:
         }
 
 
-def score_place(module: RankedModule, shard: SourceShard, place: int, frames: int = 2) -> Tensor:
-    """Log distances (E,) of every encode of a source at one place, from the first ``frames`` frames."""
+def score_place(module: RankedModule, shard: SourceShard, place: int, frames: int) -> Tensor:
+    """Log distances (E,) of every version of a source at one place, from the first ``frames`` frames."""
     straight = np.zeros(3, np.bool_)
     network, device = module.network, device_of(module)
     reference = _inputs(*to_planes(shard.reference[place, :frames], straight), device)
     described = network.features(*reference)
     gates = network.gates(described, frames)
     out = []
-    for encode in range(len(shard.encodes)):
-        planes = to_planes(shard.distorted[encode, place, :frames], straight)
+    for version in range(len(shard.versions)):
+        planes = to_planes(shard.distorted[version, place, :frames], straight)
         features = network.features(*_inputs(*planes, device))
         maps = network.compare(described, features, gates, frames)
         out.append(frame_distances(maps).mean())

@@ -7,11 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from rankvqa_cli.training.corpus import CorpusOptions, make_source
+from rankvqa_cli.training.manifest import CorpusOptions
 from rankvqa_cli.training.sources import Source
 
 OPTIONS = CorpusOptions(
-    frames=4, clip_frames=2, patch=256, patches=2, ladders=2, rungs=2, still_width=272, still_height=264
+    frames=4,
+    clip_frames=2,
+    patches=2,
+    ladders=2,
+    rungs=2,
+    degraded=3,
+    codecs=("x264", "mpeg2"),
+    tuples=20,
+    fold=-1,
+    still_width=272,
+    still_height=264,
 )
 
 
@@ -35,10 +45,9 @@ def source_video(ffmpeg: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def corpus(source_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished corpus folder of one source."""
-    from rankvqa_cli.training.corpus import write_manifest
+    from rankvqa_cli.training.corpus import make_corpus
 
     folder = tmp_path_factory.mktemp("corpus")
     source = Source(source_video, "moving", "moving")
-    make_source(source, OPTIONS, folder)
-    write_manifest([source], OPTIONS, folder)
+    make_corpus([source], OPTIONS, folder, 1, lambda name: None)
     return folder
