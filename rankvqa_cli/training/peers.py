@@ -134,9 +134,12 @@ def _libvmaf(
     log.unlink(missing_ok=True)
     # In the scratch folder, so that no path needs escaping inside the filter graph.
     run_ffmpeg([*arguments, "-lavfi", graph, "-f", "null", "-"], subject=str(subject), folder=folder)
-    if not log.exists():  # libvmaf gives up without a word, and FFmpeg exits with 0
+    # libvmaf leaves out what it cannot measure, or gives up, without a word; FFmpeg exits with 0.
+    frames = json.loads(log.read_text(encoding="utf-8"))["frames"] if log.exists() else [{"metrics": {}}]
+    missing = [name for name in names if any(PEERS[name].key not in frame["metrics"] for frame in frames)]
+    if missing:
         raise InputError(
-            f"libvmaf gave no scores for {str(subject)!r}: {distorted.width}x{distorted.height} may be too small for "
-            f"{', '.join(names)}"
+            f"libvmaf gave no {', '.join(missing)} of {str(subject)!r}: "
+            f"{distorted.width}x{distorted.height} may be too small for it"
         )
-    return [frame["metrics"] for frame in json.loads(log.read_text(encoding="utf-8"))["frames"]]
+    return [frame["metrics"] for frame in frames]

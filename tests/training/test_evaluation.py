@@ -34,6 +34,28 @@ def test_logistic_recovers_its_own_curve() -> None:
     np.testing.assert_allclose(fit_logistic(x, y)(x), y, atol=1e-3)
 
 
+def test_logistic_falls_where_lower_is_better() -> None:
+    x = np.linspace(0, 100, 50)
+    y = logistic(x, 1.2, 4.8, 55.0, 12.0)
+    np.testing.assert_allclose(fit_logistic(x, y)(x), y, atol=1e-3)
+
+
+def test_the_better_of_several_minima_is_found() -> None:
+    # Two clusters: a search from one place alone ends in a step between or inside them.
+    x = np.r_[np.linspace(0, 10, 30), np.linspace(60, 70, 30)]
+    y = np.where(x < 30, 1.0, np.where(x < 65, 2.0, 5.0))
+    assert fit_logistic(x, y)(x) == pytest.approx(y, abs=0.8)
+
+
+def test_outliers_are_what_lies_outside_the_interval() -> None:
+    mos = np.r_[np.linspace(1, 5, 20), 5.0]
+    scores = np.r_[np.linspace(1, 5, 20), 1.0]
+    assert agreement(scores, mos, [1.5] * 21).outlier_ratio == pytest.approx(1 / 21)
+    assert agreement(scores, mos, [None] * 20 + [1.5]).outlier_ratio == 1.0
+    assert agreement(scores, mos, [None] * 21).outlier_ratio is None
+    assert agreement(scores, mos).outlier_ratio is None
+
+
 @pytest.mark.parametrize(("scores", "mos"), [([1, 2, 3], [1, 2, 3]), ([1] * 6, [1, 2, 3, 4, 5, 6])])
 def test_too_little_to_agree_with(scores: list[float], mos: list[float]) -> None:
     with pytest.raises(ValueError, match=r"pairs are needed|no order"):
