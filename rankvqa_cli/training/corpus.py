@@ -43,7 +43,7 @@ from rankvqa_cli.training.manifest import (
     write_whole,
 )
 from rankvqa_cli.training.orders import by_patch, constructed
-from rankvqa_cli.training.pristine import Clip, check_video, pristine_clip, read_still
+from rankvqa_cli.training.pristine import Clip, check_video, clip_size, pristine_clip, read_still
 from rankvqa_cli.training.sources import Source, corpus_ffmpeg_version
 from rankvqa_cli.training.tuples import tuples_csv
 from rankvqa_cli.training.versions import Step, Version, draw_degraded, draw_ladders
@@ -225,8 +225,7 @@ def check_sources(sources: Sequence[Source], options: CorpusOptions) -> None:
         if source.is_still:
             read_still(source.path)
         else:
-            width, height, _ = check_video(source, options.frames)
-            _check_size(source, (width, height), options.patch)
+            _check_size(source, clip_size(source, check_video(source, options.frames)), options.patch)
 
 
 def make_corpus(

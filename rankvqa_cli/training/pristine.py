@@ -21,7 +21,7 @@ from rankvqa_cli.errors import InputError
 from rankvqa_cli.media.ffmpeg import PROTOCOLS
 from rankvqa_cli.media.probe import probe
 from rankvqa_cli.training.sources import Source, run_ffmpeg
-from rankvqa_cli.types import InputSpec, ReadOptions
+from rankvqa_cli.types import InputSpec, ReadOptions, VideoInfo
 
 #: The rate of the camera paths over stills.
 STILL_RATE = Fraction(25)
@@ -39,8 +39,8 @@ class Clip:
     command: tuple[str, ...]
 
 
-def check_video(source: Source, frames: int) -> tuple[int, int, Fraction]:
-    """(width, height, rate) of the clip that ``video_clip`` would give; both sides are multiples of 8.
+def check_video(source: Source, frames: int) -> VideoInfo:
+    """What a video's stretch of ``frames`` is.
 
     Raises InputError naming a source that cannot be read, is too short, or whose frame rate is unknown or varies.
     """
@@ -53,8 +53,12 @@ def check_video(source: Source, frames: int) -> tuple[int, int, Fraction]:
         )
     if info.frames is not None and info.frames < frames:
         raise _too_short(source, info.frames, frames)
-    width, height = (int(side / source.reduce) // 8 * 8 for side in (info.width, info.height))
-    return width, height, info.frame_rate
+    return info
+
+
+def clip_size(source: Source, info: VideoInfo) -> tuple[int, int]:
+    """(width, height) of a video's clip after the reduction, multiples of 8."""
+    return int(info.width / source.reduce) // 8 * 8, int(info.height / source.reduce) // 8 * 8
 
 
 def _too_short(source: Source, given: int, needed: int) -> InputError:
@@ -65,17 +69,21 @@ def _too_short(source: Source, given: int, needed: int) -> InputError:
 
 def video_clip(source: Source, frames: int) -> Clip:
     """The stretch of a video. Raises InputError as ``check_video`` does."""
-    width, height, rate = check_video(source, frames)
-    command = ["-protocol_whitelist", PROTOCOLS, "-ss", f"{source.start_s:.3f}", "-i", "SOURCE"]
-    command += ["-map", "0:v:0", "-frames:v", str(frames), "-fps_mode", "passthrough"]
-    command += ["-vf", f"scale={width}:{height}:flags=lanczos:out_range=tv,format=yuv420p"]
+    info = check_video(source, frames)
+    width, height = clip_size(source, info)
+    start = info.start
+    command = ["-protocol_whitelist", PROTOCOLS]
+    command += [] if start.seek_s is None else ["-ss", f"{start.seek_s:.6f}"]
+    command += ["-i", "SOURCE", "-map", f"0:v:{start.stream}", "-frames:v", str(frames)]
+    command += ["-fps_mode", "passthrough", "-vf", f"trim=start_frame={start.skip_frames},"]
+    command[-1] += f"scale={width}:{height}:flags=lanczos:out_range=tv,format=yuv420p"
     command += ["-f", "rawvideo", "-"]
     arguments = [f"file:{source.path}" if part == "SOURCE" else part for part in command]
     data = run_ffmpeg(arguments, subject=str(source.path))
     clip = np.frombuffer(data, np.uint8).reshape(-1, width * height * 3 // 2)
     if len(clip) < frames:
         raise _too_short(source, len(clip), frames)
-    return Clip(clip, width, height, rate, tuple(command))
+    return Clip(clip, width, height, info.frame_rate, tuple(command))
 
 
 def still_clip(source: Source, frames: int, size: tuple[int, int], rng: np.random.Generator) -> Clip:

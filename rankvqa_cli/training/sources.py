@@ -22,7 +22,8 @@ STILL_SUFFIXES = frozenset({".webp", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".
 class Source:
     """One pristine clip to be made. ``content`` groups what must stay on one side of a split.
 
-    ``reduce`` divides the size of a video; ``start_s`` is where the stretch begins. Stills ignore both.
+    ``reduce`` divides the size of a video; ``start_s`` is where the stretch begins, from the first frame on. Stills
+    ignore both.
     """
 
     path: Path
