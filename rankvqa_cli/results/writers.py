@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import secrets
-import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rankvqa_cli.errors import OutputError, UsageError
+from rankvqa_cli.results.files import check_file, reason, write_file
 from rankvqa_cli.results.formats import FORMATS, render, require_one_input
 from rankvqa_cli.results.report import report_json
 from rankvqa_cli.types import Report
@@ -88,7 +86,7 @@ def check(targets: Sequence[Target], inputs: Sequence[str], *, inputs_scored: in
             with contextlib.suppress(OSError):
                 if os.path.samefile(name, each.path):
                     raise UsageError(f"the output {each.path!r} is one of the inputs: write to another file")
-        _check_file(each.path, overwrite)
+        check_file(each.path, overwrite=overwrite)
 
 
 def write(report: Report, path: str, format: str, *, overwrite: bool = False) -> None:
@@ -105,12 +103,7 @@ def write_data(data: bytes, path: str, *, overwrite: bool = False) -> None:
     if path == STDOUT:
         write_stdout(data)
         return
-    with _translated(path):
-        if _is_special(path):
-            with open(path, "wb", buffering=0) as device:
-                _write_all(device.fileno(), data)
-        else:
-            _replace(os.path.realpath(path), data, overwrite)
+    write_file(path, data, overwrite=overwrite)
 
 
 def write_stdout(data: bytes) -> None:
@@ -121,110 +114,13 @@ def write_stdout(data: bytes) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.flush()
     except OSError as error:
-        raise OutputError(f"cannot write to stdout: {_reason(error)}; nothing more is written") from error
+        raise OutputError(f"cannot write to stdout: {reason(error)}; nothing more is written") from error
 
 
 def require_stdout() -> None:
     """Raise OutputError where the process was started without a stdout."""
     if sys.stdout is None:
         raise OutputError("cannot write to stdout: it is closed; redirect it to a file or to /dev/null")
-
-
-def _check_file(path: str, overwrite: bool) -> None:
-    with _translated(path):
-        if _is_special(path):
-            if not os.access(path, os.W_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            return
-        path = os.path.realpath(path)
-        with contextlib.suppress(FileNotFoundError):
-            os.stat(path)  # speaks up where no file of this name can ever be
-        if os.path.isdir(path):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if os.path.exists(path):
-            if not overwrite:
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-            if not os.access(path, os.W_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        # Only making a file says whether one can be made: rights alone miss a read-only file system.
-        with _temporary(os.path.dirname(path)):
-            pass
-
-
-def _is_special(path: str) -> bool:
-    """A device, pipe or socket: nothing that could be replaced by a rename."""
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
-def _replace(path: str, data: bytes, overwrite: bool) -> None:
-    with _temporary(os.path.dirname(path)) as (temporary, descriptor):
-        _write_all(descriptor, data)
-        with contextlib.suppress(OSError):  # an overwritten file keeps its rights, where that can be
-            os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
-        os.fsync(descriptor)
-        if overwrite:
-            os.replace(temporary, path)
-            return
-        try:
-            # Unlike a rename, a link never replaces what has come there since the check.
-            os.link(temporary, path)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without links
-            if os.path.lexists(path):
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
-            os.replace(temporary, path)
-
-
-@contextlib.contextmanager
-def _temporary(folder: str) -> Iterator[tuple[str, int]]:
-    """A new file in ``folder`` with the rights any new file gets; gone afterwards, unless renamed."""
-    path = os.path.join(folder, f".vqa-score-{secrets.token_hex(8)}.tmp")
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0), 0o666)
-    try:
-        yield path, descriptor
-    finally:
-        os.close(descriptor)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-
-
-@contextlib.contextmanager
-def _translated(path: str) -> Iterator[None]:
-    """OSError as an OutputError that names the file and what to do about it."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"cannot write {path!r}: {_reason(error)}{_advice(error)}") from error
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
-
-
-def _advice(error: OSError) -> str:
-    words = {
-        errno.EEXIST: "-y overwrites it, another -o leaves it alone",
-        errno.ENOENT: "create its folder first",
-        errno.ENOTDIR: "part of its path is a file",
-        errno.EISDIR: "give the name of a file",
-        errno.EACCES: "check the rights of the file and its folder",
-        errno.EROFS: "write somewhere else",
-        errno.ENOSPC: "free some space or write somewhere else",
-        errno.ENAMETOOLONG: "shorten the name",
-    }
-    said = words.get(error.errno or 0)
-    return f"; {said}" if said else "; write somewhere else with -o"
 
 
 def existing(targets: Iterable[Target]) -> tuple[str, ...]:
