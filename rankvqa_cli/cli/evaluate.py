@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FORMATS = ("json", "csv")
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and how models compute, in the options' words."""
+
+    device: str
+    precision: str
+    threads: int | None
 
 
 @click.command("evaluate", short_help="Hold models and known metrics against people's scores.")
@@ -99,7 +109,8 @@ def command(
     for column in (name for grouping in groupings for name in grouping):
         ratings.require_column(column)
     given = {name: ratings.numbers(name) for name in columns}
-    instruments = model_instruments(models, device, precision, threads)
+    compute = Compute(device, precision, threads)
+    instruments = model_instruments(models, compute, talk.warning if peers else talk.debug)
     instruments += peer_instruments(peers, threads)
     identities = {name: what for each in instruments for name, what in each.identities.items()}
     require_names([*(n for each in instruments for n in each.identities), *columns])
@@ -145,7 +156,7 @@ def require_names(names: Sequence[str]) -> None:
 
 
 def model_instruments(
-    models: Sequence[str], device: str, precision: str, threads: int | None
+    models: Sequence[str], compute: Compute, say: Callable[[str], None]
 ) -> list[Instrument]:
     """One instrument for the models that need a reference and one for those that do not. Raises ModelError, UsageError
     and DeviceError before anything is scored."""
@@ -162,23 +173,35 @@ def model_instruments(
         chosen = [name for name in models if infos[name].kind == kind]
         if chosen:
             identities = {
-                infos[name].name: f"sha256 {infos[name].weights_sha256}, {precision}, vqa-score {version()}"
+                infos[
+                    name
+                ].name: f"sha256 {infos[name].weights_sha256}, {compute.precision}, vqa-score {version()}"
                 for name in chosen
             }
-            measure = _scorer(chosen, list(identities), device, precision, threads)
+            measure = _scorer(chosen, list(identities), compute, say)
             instruments.append(Instrument(identities, kind == "full-reference", measure))
     return instruments
 
 
 def _scorer(
-    models: Sequence[str], names: Sequence[str], device: str, precision: str, threads: int | None
+    models: Sequence[str], names: Sequence[str], compute: Compute, say: Callable[[str], None]
 ) -> Callable[[Sequence[Path], Path | None], list[dict[str, float]]]:
     def measure(files: Sequence[Path], reference: Path | None) -> list[dict[str, float]]:
         from rankvqa_cli.scoring import engine
 
         report = engine.score(
-            files, reference, models=models, device=device, precision=precision, threads=threads
+            files,
+            reference,
+            models=models,
+            device=compute.device,
+            precision=compute.precision,
+            threads=compute.threads,
         )
+        shifted = sum(bool(result.alignment.offset) for result in report.results) // len(names)
+        if shifted:
+            say(
+                f"{shifted} files are shifted in time against their reference: models undo that, peers do not"
+            )
         scores = [result.score for result in report.results]  # input by input, each by every model
         rows = [scores[start : start + len(names)] for start in range(0, len(scores), len(names))]
         return [dict(zip(names, row, strict=True)) for row in rows]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rankvqa_cli.cli.render import draw, visible
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from rankvqa_cli.training.assessment import Assessment, Interval
 
 SIGNIFICANT = 0.05
@@ -24,11 +26,7 @@ def tables(assessment: Assessment) -> bytes:
 
 
 def _metrics(assessment: Assessment) -> bytes:
-    from rich.table import Table
-
-    drawn = Table(
-        title=f"{assessment.stimuli} stimuli of {assessment.contents} contents", title_justify="left"
-    )
+    drawn = _table(f"{assessment.stimuli} stimuli of {assessment.contents} contents")
     drawn.add_column("metric", overflow="fold")
     for heading in ("SROCC", "95 %", "PLCC", "KROCC", "RMSE", "outliers"):
         drawn.add_column(heading, justify="right")
@@ -43,11 +41,9 @@ def _metrics(assessment: Assessment) -> bytes:
 
 def _groups(assessment: Assessment, index: int) -> bytes:
     """SROCC by group and metric, and the mean; of very many groups the mean only."""
-    from rich.table import Table
-
     first = assessment.metrics[0].groupings[index]
     found = [metric.groupings[index] for metric in assessment.metrics]
-    drawn = Table(title=f"SROCC within {', '.join(map(visible, first.columns))}", title_justify="left")
+    drawn = _table(f"SROCC within {', '.join(map(visible, first.columns))}")
     drawn.add_column("group", overflow="fold")
     drawn.add_column("count", justify="right")
     for metric in assessment.metrics:
@@ -66,11 +62,7 @@ def _groups(assessment: Assessment, index: int) -> bytes:
 
 
 def _comparisons(assessment: Assessment) -> bytes:
-    from rich.table import Table
-
-    drawn = Table(
-        title="differences (bold: p below 0.05, no correction for their number)", title_justify="left"
-    )
+    drawn = _table("differences (bold: p below 0.05 over contents, no correction for their number)")
     drawn.add_column("metrics", overflow="fold")
     for heading in ("SROCC", "95 % over contents", "p", "F of residuals", "p"):
         drawn.add_column(heading, justify="right")
@@ -85,6 +77,13 @@ def _comparisons(assessment: Assessment) -> bytes:
             style="bold" if pair.p < SIGNIFICANT else "",
         )
     return draw(drawn)
+
+
+def _table(title: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold")
 
 
 def _figure(value: float | None) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from conftest import MakeClip
 
-from rankvqa_cli.cli.evaluate import command
+from rankvqa_cli.cli.evaluate import Compute, command, model_instruments
 from rankvqa_cli.cli.main import main
 from rankvqa_cli.cli.talk import Talk
 
@@ -138,6 +139,19 @@ def test_a_model_scores_as_vqa_score_does(
     pair = ["-i", row["distorted"], "-ref", row["reference"]]
     assert main([*pair, "-m", str(tiny_model), "-threads", "1", "-loglevel", "error"]) == 0
     assert float(capsysbinary.readouterr().out) == pytest.approx(float(row["tiny"]), abs=1e-3)
+
+
+def test_a_shift_that_peers_do_not_undo_is_said(make_clip: MakeClip, ffmpeg: str, tiny_model: Path) -> None:
+    reference = make_clip("r.mp4", "-crf", "10", frames=40, size="128x96")
+    late = reference.with_name("late.mp4")
+    argv = [ffmpeg, "-v", "error", "-nostdin", "-i", str(reference), "-vf", "tpad=start=3", "-frames:v", "40"]
+    subprocess.run([*argv, "-crf", "10", str(late)], check=True, timeout=60)
+    said: list[str] = []
+    (instrument,) = model_instruments([str(tiny_model)], Compute("cpu", "fp32", 1), said.append)
+    (found, shifted) = instrument.measure([reference, late], reference)
+    assert found == {"tiny": 100.0}
+    assert shifted["tiny"] < 100
+    assert [line.partition(" files")[0] for line in said] == ["1"]
 
 
 def test_json_on_stdout_is_all_there_is(stills: Path) -> None:
