@@ -10,7 +10,7 @@ from pathlib import Path
 from rankvqa_cli.errors import InputError, VqaError
 from rankvqa_cli.training.common_size import write_scaled
 from rankvqa_cli.training.ratings import Rating, Ratings
-from rankvqa_cli.training.score_cache import ScoreCache, score_key
+from rankvqa_cli.training.score_cache import ScoreCache
 from rankvqa_cli.training.sources import STILL_SUFFIXES
 
 #: Scaled copies that lie on the disk at a time.
@@ -86,7 +86,7 @@ def _measure_batch(
     missing = []
     for rating in batch:
         keys = {
-            name: score_key(rating.distorted, reference, f"{name} {identity}", size)
+            name: cache.key(rating.distorted, reference, f"{name} {identity}", size)
             for name, identity in instrument.identities.items()
         }
         known = {name: cache.get(key) for name, key in keys.items()}

@@ -5,25 +5,37 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from functools import lru_cache
 from pathlib import Path
 
-from rankvqa_cli.errors import OutputError
+from rankvqa_cli.errors import InputError, OutputError
 
 FILE = "scores.jsonl"
 
 
 class ScoreCache:
-    """Scores in ``folder``, or in memory only where it is None. A line that was broken off is passed over."""
+    """Scores in ``folder``, or in memory only where it is None. A line that was broken off is passed over.
+
+    Raises InputError where the folder's file cannot be read.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self._path = None if folder is None else folder / FILE
         self._known: dict[str, float] = {}
-        if self._path is not None and self._path.exists():
-            for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
-                with contextlib.suppress(ValueError, KeyError, TypeError):
-                    entry = json.loads(line)
-                    self._known[str(entry["key"])] = float(entry["score"])
+        self._digests: dict[Path, str] = {}
+        for line in self._lines():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                entry = json.loads(line)
+                self._known[str(entry["key"])] = float(entry["score"])
+
+    def key(
+        self, distorted: Path, reference: Path | None, identity: str, size: tuple[int, int] | None
+    ) -> str:
+        """Key of one score: ``identity`` says what measures, ``size`` at which (width, height) both are compared.
+
+        Raises InputError for a file that cannot be read.
+        """
+        parts = [self._digest(distorted), "" if reference is None else self._digest(reference)]
+        return hashlib.sha256("\n".join([*parts, identity, str(size)]).encode()).hexdigest()
 
     def get(self, key: str) -> float | None:
         return self._known.get(key)
@@ -40,14 +52,19 @@ class ScoreCache:
         except OSError as error:
             raise OutputError(f"cannot write the cache {str(self._path)!r}: {error.strerror}") from error
 
+    def _lines(self) -> list[str]:
+        try:
+            return [] if self._path is None else self._path.read_text("utf-8", "replace").splitlines()
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise InputError(f"cannot read the cache {str(self._path)!r}: {error.strerror}") from error
 
-def score_key(distorted: Path, reference: Path | None, identity: str, size: tuple[int, int] | None) -> str:
-    """Key of one score: ``identity`` says what measures, ``size`` at which (width, height) both are compared."""
-    parts = [_digest(distorted), "" if reference is None else _digest(reference), identity, str(size)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-@lru_cache(maxsize=4096)
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    def _digest(self, path: Path) -> str:
+        if path not in self._digests:
+            try:
+                with path.open("rb") as file:
+                    self._digests[path] = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
+        return self._digests[path]

@@ -13,7 +13,7 @@ from rankvqa_cli.media.probe import probe
 from rankvqa_cli.training import measuring
 from rankvqa_cli.training.measuring import Instrument, measure_set
 from rankvqa_cli.training.ratings import Ratings, read_ratings
-from rankvqa_cli.training.score_cache import ScoreCache, score_key
+from rankvqa_cli.training.score_cache import ScoreCache
 from rankvqa_cli.types import InputSpec, ReadOptions
 
 
@@ -79,22 +79,31 @@ def test_a_score_belongs_to_files_metric_and_size(tmp_path: Path) -> None:
     one, other, same = (tmp_path / name for name in ("one", "other", "same"))
     for file, text in ((one, "1"), (other, "2"), (same, "1")):
         file.write_text(text)
+    key = ScoreCache(None).key
     keys = [
-        score_key(one, None, "m", None),
-        score_key(other, None, "m", None),
-        score_key(one, one, "m", None),
-        score_key(one, other, "m", None),
-        score_key(one, None, "n", None),
-        score_key(one, None, "m", (64, 48)),
+        key(one, None, "m", None),
+        key(other, None, "m", None),
+        key(one, one, "m", None),
+        key(one, other, "m", None),
+        key(one, None, "n", None),
+        key(one, None, "m", (64, 48)),
     ]
     assert len(set(keys)) == len(keys)
-    assert score_key(same, None, "m", None) == keys[0]
+    assert key(same, None, "m", None) == keys[0]
 
 
 def test_a_cache_that_cannot_be_written(ratings: Ratings, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write the cache"):
         measure_set(ratings, [instrument(Recorder())], None, ScoreCache(tmp_path / "file"))
+
+
+def test_a_cache_or_a_file_that_cannot_be_read(ratings: Ratings, tmp_path: Path) -> None:
+    (tmp_path / "cache" / "scores.jsonl").mkdir(parents=True)
+    with pytest.raises(InputError, match="cannot read the cache"):
+        ScoreCache(tmp_path / "cache")
+    with pytest.raises(InputError, match=r"cannot read .*gone\.png"):
+        ScoreCache(None).key(tmp_path / "gone.png", None, "m", None)
 
 
 def test_faults_are_about_the_users_file_and_its_row(ratings: Ratings) -> None:
