@@ -243,6 +243,16 @@ class GateResult:
 
 
 @dataclass(frozen=True)
+class Heatmap:
+    """A heatmap that was written to ``path``, of ``frames``: one, numbered as in the reference, in a picture."""
+
+    path: str
+    input: str
+    model: str
+    frames: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Environment:
     ffmpeg: str
     torch: str
@@ -262,6 +272,7 @@ class Report:
     plan: ComparisonPlan
     results: tuple[Result, ...]
     gates: tuple[GateResult, ...] = field(default=())
+    heatmaps: tuple[Heatmap, ...] = field(default=())
 
 
 @dataclass(frozen=True)

@@ -166,6 +166,13 @@ result_options = _stack(
         type=click.Choice(FORMATS),
         help="The format of every -o, whatever its suffix.",
     ),
+    _option(
+        "--heatmap",
+        "heatmaps",
+        metavar="FILE",
+        multiple=True,
+        help="Paint quality by place: the worst frame (.png), or every frame (.mp4, .mkv, .webm).",
+    ),
     _option("-y", "overwrite", is_flag=True, help="Overwrite output files."),
     _option("-n", "never_overwrite", is_flag=True, help="Never overwrite, never ask."),
     _option(

@@ -17,6 +17,7 @@ from rankvqa_cli.errors import ExitCode, OutputError, UsageError
 from rankvqa_cli.media.wording import MISSING_TAG
 from rankvqa_cli.results import writers
 from rankvqa_cli.results.gate import parse_gate
+from rankvqa_cli.results.heatmap_targets import heatmap_targets
 from rankvqa_cli.types import Report
 
 STDIN = "-"
@@ -76,6 +77,7 @@ def command(
     pool: str,
     outputs: tuple[str, ...],
     output_format: str | None,
+    heatmaps: tuple[str, ...],
     overwrite: bool,
     never_overwrite: bool,
     gates: tuple[str, ...],
@@ -98,9 +100,10 @@ def command(
         RawOptions(ref_format, ref_size, ref_pix_fmt, ref_framerate),
     )
     check_names(models, gates)
+    heatmap = only_heatmap(heatmaps)
 
     if explain:
-        check_explain(outputs, output_format)
+        check_explain(outputs, output_format, heatmap)
         from rankvqa_cli.scoring import engine
 
         plan, alignments = engine.explain(
@@ -123,8 +126,10 @@ def command(
     targets = output_targets(outputs, output_format)
     read = [name for name in (*inputs, *reference) if name != STDIN]
     reads_stdin = STDIN in (*inputs, *reference)
-    overwrite = settle_overwrite(targets, overwrite, never_overwrite, may_ask=not reads_stdin)
-    writers.check(targets, read, inputs_scored=len(inputs), overwrite=overwrite)
+    painted = [] if heatmap is None else list(heatmap_targets(heatmap, inputs, models).values())
+    written = [*targets, *painted]
+    overwrite = settle_overwrite(written, overwrite, never_overwrite, may_ask=not reads_stdin)
+    writers.check(written, read, inputs_scored=len(inputs), overwrite=overwrite)
 
     with progress_line(talk.says("info") and not no_progress) as listener:
         from rankvqa_cli.scoring import engine
@@ -148,6 +153,8 @@ def command(
             allow_damaged=allow_damaged,
             deinterlace=deinterlace,
             fail_under=gates,
+            heatmap=heatmap,
+            overwrite=overwrite,
             argv=("vqa-score", *sys.argv[1:]),
             progress=listener,
         )
@@ -185,10 +192,19 @@ def check_names(models: Sequence[str], gates: Sequence[str]) -> None:
         locate(model)
 
 
-def check_explain(outputs: Sequence[str], output_format: str | None) -> None:
+def only_heatmap(heatmaps: Sequence[str]) -> str | None:
+    """What --heatmap names, if it is given. UsageError where it is given twice."""
+    if len(heatmaps) > 1:
+        raise UsageError(f"--heatmap is given {len(heatmaps)} times: one run paints one kind of heatmap")
+    return heatmaps[0] if heatmaps else None
+
+
+def check_explain(outputs: Sequence[str], output_format: str | None, heatmap: str | None) -> None:
     """UsageError where results are asked for, which --explain does not make."""
-    if outputs:
-        raise UsageError("--explain prints the plan to stdout and writes no results: leave out -o")
+    if outputs or heatmap is not None:
+        raise UsageError(
+            "--explain prints the plan to stdout and writes no results: leave out -o and --heatmap"
+        )
     if output_format not in (None, "json"):
         raise UsageError(f"--explain prints a table, or json with --format json, but not {output_format}")
 
@@ -234,6 +250,10 @@ def say(talk: Talk, report: Report) -> None:
                 f"{result.input!r}: aligned by {result.alignment.offset:+d} frames "
                 f"(confidence {result.alignment.confidence:.2f})"
             )
+    for heatmap in report.heatmaps:
+        frames = heatmap.frames
+        shows = f"frame {frames[0]}, the worst" if len(frames) == 1 else f"{len(frames)} frames"
+        talk.info(f"{heatmap.path!r} shows {shows} of {heatmap.input!r} by {heatmap.model}")
     talk.debug(f"ran with {report.environment}")
 
 

@@ -77,10 +77,10 @@ def ffmpeg_version() -> str:
 
 
 @lru_cache(maxsize=8)
-def _decoders_of(binary: str) -> frozenset[str]:
+def _listed(binary: str, kind: str) -> frozenset[str]:
     try:
         done = subprocess.run(
-            [binary, "-hide_banner", "-decoders"],
+            [binary, "-hide_banner", f"-{kind}"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -99,9 +99,14 @@ def strict_decoder(codec: str, pix_fmt: str) -> str | None:
     asked for plain 8-bit 4:2:0 only, which every build of it has.
     """
     name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(codec)
-    if name is None or pix_fmt != "yuv420p" or name not in _decoders_of(find_ffmpeg()):
+    if name is None or pix_fmt != "yuv420p" or name not in _listed(find_ffmpeg(), "decoders"):
         return None
     return name
+
+
+def has_encoder(name: str) -> bool:
+    """Whether the binary that ``find_ffmpeg`` finds has the encoder ``name``."""
+    return name in _listed(find_ffmpeg(), "encoders")
 
 
 def passthrough_options(version: str) -> dict[str, str]:

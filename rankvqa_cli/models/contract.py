@@ -30,20 +30,28 @@ class Clip:
 class ClipOutput:
     """A clip's verdict. ``score`` is 0 to 100; ``distance`` is the model's own scale, 0 for identical clips.
 
-    ``maps`` holds (T', h, w) float32 distances by place where the model was asked to keep them.
+    Where the model was asked to keep them, ``maps`` holds (T', h, w) float32 distances by place, T' = 1 where one map
+    stands for the clip, and ``weights`` what each place counts in the distance: (T, R, C) float32, adding up to 1,
+    None where all count alike. Both cover the whole frame.
     """
 
     score: float
     distance: float
     maps: Tensor | None = None
+    weights: Tensor | None = None
 
 
 @runtime_checkable
 class FullReferenceModel(Protocol):
-    """Compares clips. ``clip_frames`` frames at a time; the reference's share of the work is done once a call."""
+    """Compares clips. ``clip_frames`` frames at a time; the reference's share of the work is done once a call.
+
+    ``calibration`` turns its distances into scores; ``keep_maps``, False at first, asks for maps and weights.
+    """
 
     info: ModelInfo
     clip_frames: int
+    calibration: Calibration
+    keep_maps: bool
 
     def score_clips(self, reference: Clip, distorted: Sequence[Clip]) -> list[ClipOutput]:
         """Score each of ``distorted`` against ``reference``; every clip has the same size and frame count."""
@@ -69,3 +77,7 @@ class Calibration:
         if distance <= 0.0:
             return 100.0
         return 100.0 / (1.0 + float((distance / self.midpoint) ** self.slope))
+
+    def by_place(self, distances: Tensor) -> Tensor:
+        """The same for a map of distances of any shape, in float32."""
+        return 100.0 / (1.0 + (distances.float().clamp(min=0) / self.midpoint) ** self.slope)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rankvqa_cli.models.contract import Clip, ClipOutput
+from rankvqa_cli.models.maps import summed
 from rankvqa_cli.models.patchnet import Features, PatchNet, PatchNetConfig, Units, frame_distances
 from rankvqa_cli.models.store import ModelFile, model_info
 from rankvqa_cli.types import FrameFormat
@@ -70,6 +71,7 @@ class PatchNetModel:
         self.calibration = header.calibration
         self.network = network.eval()
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.keep_maps = False
         self.device = torch.device("cpu")
         self._workers: ThreadPoolExecutor | None = None
         self._threads = 1
@@ -83,13 +85,13 @@ class PatchNetModel:
         return self
 
     def score_clips(self, reference: Clip, distorted: Sequence[Clip]) -> list[ClipOutput]:
-        """See FullReferenceModel. ``maps`` of the outputs are None."""
+        """See FullReferenceModel. ``maps``, where asked for, are (T, ceil(H / 8), ceil(W / 8))."""
         frames = len(reference.luma)
         chunks = chunks_of(frames, reference.format.width * reference.format.height)
         self._hire(torch.get_num_threads() if self.device.type == "cpu" else 1)
         wave = min(self._threads, MOST_CHUNKS)
         scaling = self._submit(self._content_scale, reference)
-        parts: list[list[Tensor]] = [[] for _ in distorted]
+        parts: list[list[tuple[Tensor, Tensor | None]]] = [[] for _ in distorted]
         before: list[Tensor] | None = None
         for first in range(0, len(chunks), wave):
             work = chunks[first : first + wave]
@@ -105,8 +107,17 @@ class PatchNetModel:
             for position, each in enumerate(compared):
                 parts[position % len(distorted)].append(each.result())
         scale = scaling.result()
-        distances = [float(torch.cat(pieces).double().mean()) / scale for pieces in parts]
-        return [ClipOutput(score=self.calibration(distance), distance=distance) for distance in distances]
+        return [self._output(pieces, scale) for pieces in parts]
+
+    def _output(self, pieces: list[tuple[Tensor, Tensor | None]], scale: float) -> ClipOutput:
+        """From what ``_compare`` says of the chunks of a clip, and what its distances are divided by."""
+        distance = float(torch.cat([distances for distances, _ in pieces]).double().mean()) / scale
+        maps = [found for _, found in pieces if found is not None]
+        return ClipOutput(
+            score=self.calibration(distance),
+            distance=distance,
+            maps=torch.cat(maps) / scale if maps else None,
+        )
 
     def _hire(self, threads: int) -> None:
         """Have ``threads`` workers that run their operations alone."""
@@ -146,12 +157,14 @@ class PatchNetModel:
     @torch.inference_mode()
     def _compare(
         self, reference: Features, distorted: Features, before: tuple[Tensor, Tensor] | None
-    ) -> Tensor:
-        """Distances (N,) of a chunk's frames; ``before`` is the chunk ahead's last frame at 1/16, of both."""
+    ) -> tuple[Tensor, Tensor | None]:
+        """Distances (N,) of a chunk's frames, and by place (N, h, w) where that is asked for; ``before`` is the chunk
+        ahead's last frame at 1/16, of both."""
         frames = len(reference.p16)
         gates = self.network.gates(reference, frames, None if before is None else before[0])
         error = None if before is None else before[1] - before[0]
-        return frame_distances(self.network.compare(reference, distorted, gates, frames, error))
+        maps = self.network.compare(reference, distorted, gates, frames, error)
+        return frame_distances(maps), summed(maps, 0) if self.keep_maps else None
 
     def _planes(self, clip: Clip, chunk: slice) -> tuple[Tensor, Tensor]:
         """Frames of a clip: luma (N, 1, H, W) and chroma (N, 2, H/2, W/2) code values, float32, padded."""

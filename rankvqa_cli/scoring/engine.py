@@ -8,19 +8,23 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from rankvqa_cli.errors import InputError, UsageError
 from rankvqa_cli.media.align import find_offset
+from rankvqa_cli.media.encode import encoding_of
 from rankvqa_cli.media.ffmpeg import ffmpeg_version
 from rankvqa_cli.media.plan import make_plan
 from rankvqa_cli.media.probe import probe
 from rankvqa_cli.media.wording import quoted
 from rankvqa_cli.results.gate import evaluate, parse_gate, require_models
+from rankvqa_cli.results.heatmap_targets import heatmap_targets
 from rankvqa_cli.results.pooling import require_pool
+from rankvqa_cli.results.writers import check
 from rankvqa_cli.scoring.allocator import keep_pages
 from rankvqa_cli.scoring.clips import require_hop
 from rankvqa_cli.scoring.passes import Pass, inputs_that_fit, plan_passes
@@ -64,6 +68,8 @@ def score(
     allow_damaged: bool = False,
     deinterlace: bool = False,
     fail_under: Sequence[str] = (),
+    heatmap: File | None = None,
+    overwrite: bool = False,
     argv: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> Report:
@@ -71,14 +77,17 @@ def score(
 
     ``inputs`` and ``reference`` are file names, ``-`` is stdin. ``raw`` and ``ref_raw`` describe headerless video,
     and are None where the file has a header. Scores are 0 to 100, higher is better; an input that equals the
-    reference has exactly 100.
+    reference has exactly 100. ``heatmap`` is a .png, .mp4, .mkv or .webm to paint quality by place into (see
+    ``results.heatmap_targets`` for several inputs or models), which ``overwrite`` may replace.
 
     Raises UsageError (an argument is wrong), InputError (a file cannot be read or compared), DamagedError (decoding was
-    incomplete), ModelError, DeviceError. Failed gates are not raised: see ``Report.gates``.
+    incomplete), ModelError, OutputError (the heatmap cannot be written), DeviceError. Failed gates are not raised: see
+    ``Report.gates``.
     """
     require_pool(pool)
     require_hop(hop, 1)
     gates = [parse_gate(text) for text in fail_under]
+    paths = {} if heatmap is None else _heatmap_paths(heatmap, _names(inputs), reference, models, overwrite)
     options = ReadOptions(seek, duration, frames, threads, deinterlace)
     keep_pages()
     plan = _plan(inputs, reference, raw, ref_raw, options, allow_short)
@@ -90,11 +99,13 @@ def score(
     from rankvqa_cli.scoring.runner import Job
 
     job = Job(plan, alignments, options, runtime, hop, allow_short, allow_damaged, progress)
-    results = tuple(
-        summarise(job.reference, scores, model.info, clips, pool)
-        for scores in _run_passes(job)
-        for model, clips in zip(runtime.models, scores.clips, strict=True)
-    )
+    with _painting(job, paths, overwrite) as job:
+        results = tuple(
+            summarise(job.reference, scores, model.info, clips, pool)
+            for scores in _run_passes(job)
+            for model, clips in zip(runtime.models, scores.clips, strict=True)
+        )
+        painted = () if job.heatmaps is None else job.heatmaps.publish(results)
     return Report(
         tool_version=version(),
         argv=tuple(argv),
@@ -103,6 +114,7 @@ def score(
         plan=plan,
         results=results,
         gates=evaluate(gates, results),
+        heatmaps=painted,
     )
 
 
@@ -137,12 +149,45 @@ def _plan(
     options: ReadOptions,
     allow_short: bool,
 ) -> ComparisonPlan:
-    names = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
+    names = _names(inputs)
     if not names:
         raise UsageError("nothing to score: give at least one input")
-    infos = [probe(InputSpec(os.fspath(name), raw), options) for name in names]
+    infos = [probe(InputSpec(name, raw), options) for name in names]
     ref_info = None if reference is None else probe(InputSpec(os.fspath(reference), ref_raw), options)
     return make_plan(ref_info, infos, options, allow_short=allow_short)
+
+
+def _names(inputs: File | Sequence[File]) -> list[str]:
+    several = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    return [os.fspath(name) for name in several]
+
+
+def _heatmap_paths(
+    heatmap: File, inputs: list[str], reference: File | None, models: Sequence[str], overwrite: bool
+) -> dict[tuple[int, int], str]:
+    """The heatmap's file for each input and model, by their places. Raises UsageError and OutputError where one cannot
+    be written."""
+    targets = heatmap_targets(os.fspath(heatmap), inputs, models)
+    read = [*inputs, *([] if reference is None else [os.fspath(reference)])]
+    for target in targets.values():
+        encoding_of(target.path)
+    check(list(targets.values()), read, inputs_scored=len(inputs), overwrite=overwrite)
+    return {place: target.path for place, target in targets.items()}
+
+
+@contextmanager
+def _painting(job: Job, paths: Mapping[tuple[int, int], str], overwrite: bool) -> Iterator[Job]:
+    """The job with heatmaps, where there are to be any; what of them is not published is removed."""
+    if not paths:
+        yield job
+        return
+    from rankvqa_cli.scoring.heatmaps import Heatmaps
+
+    for model in job.runtime.models:
+        model.keep_maps = True
+    rate = job.reference.info.frame_rate
+    with Heatmaps(paths, rate, overwrite=overwrite, threads=job.options.threads) as heatmaps:
+        yield replace(job, heatmaps=heatmaps)
 
 
 def _align(plan: ComparisonPlan, options: ReadOptions, mode: str | int) -> tuple[Alignment, ...]:

@@ -12,6 +12,7 @@ from rankvqa_cli.errors import DamagedError, ModelError, UsageError
 from rankvqa_cli.media.reader import FrameReader
 from rankvqa_cli.media.wording import quoted
 from rankvqa_cli.scoring.clips import require_hop
+from rankvqa_cli.scoring.heatmaps import Heatmaps, Painter
 from rankvqa_cli.scoring.integrity import Decoded, judge_damage, judge_lengths
 from rankvqa_cli.scoring.passes import Pass, dist_skip
 from rankvqa_cli.scoring.prefetch import ClipSet, Prefetcher, Stream, Tally
@@ -31,6 +32,7 @@ class Job:
     allow_short: bool = False
     allow_damaged: bool = False
     progress: Callable[[Progress], None] | None = None
+    heatmaps: Heatmaps | None = None
 
     @property
     def reference(self) -> PlannedInput:
@@ -124,6 +126,11 @@ class _Scorer:
         self.grids = list(dict.fromkeys(each))
         self._grid_of = [self.grids.index(grid) for grid in each]
         self._scores: list[list[list[ClipScore]]] = [[[] for _ in each] for _ in planned]
+        self._painters: dict[tuple[int, int], Painter] = {}
+        if job.heatmaps is not None:
+            for lane, index in enumerate(work.inputs, 1):
+                for number in range(len(each)):
+                    self._painters[lane, number] = job.heatmaps.start(index, number)
 
     def clips(self, lane: int) -> tuple[tuple[ClipScore, ...], ...]:
         """The lane's clips by model."""
@@ -150,6 +157,8 @@ class _Scorer:
                     )
                 score = ClipScore(first + window.start, first + window.end, output.score, window.padded)
                 self._scores[lane][number].append(score)
+                if self._painters:
+                    self._painters[lane, number].add(score, tensors[lane], output, model)
                 self._report(lane, model.info.name, window.end)
 
     def _report(self, lane: int, model: str, done: int) -> None:
