@@ -17,7 +17,7 @@ from rankvqa_cli.cli.main import main
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.results.gate import evaluate, parse_gate
 from rankvqa_cli.scoring import engine
-from rankvqa_cli.types import Alignment, ComparisonPlan, PlannedInput, Report
+from rankvqa_cli.types import Alignment, ComparisonPlan, Heatmap, PlannedInput, Report
 
 REAL_SCORE = engine.score
 
@@ -81,6 +81,8 @@ def test_options_reach_the_engine(calls: list[dict[str, Any]]) -> None:
         "allow_damaged": True,
         "deinterlace": True,
         "fail_under": ("x:mean=1",),
+        "heatmap": None,
+        "overwrite": False,
         "progress": None,
     }
 
@@ -166,6 +168,19 @@ def test_format_outranks_suffix(calls: list[dict[str, Any]], tmp_path: Path) -> 
         (["-i", "a", "-ref", "r", "--fail-under", "mean=x"], 2, "'mean=x' is no quality gate"),
         (["-i", "a", "-ref", "r", "-f", "rawvideo"], 2, "raw video has no header"),
         (["-i", "a", "-ref", "r", "--explain", "-o", "x.json"], 2, "--explain prints the plan to stdout"),
+        (
+            ["-i", "a", "-ref", "r", "--explain", "--heatmap", "x.png"],
+            2,
+            "--explain prints the plan to stdout",
+        ),
+        (
+            ["-i", "a", "-ref", "r", "--heatmap", "x.png", "--heatmap", "y.mp4"],
+            2,
+            "--heatmap is given 2 times",
+        ),
+        (["-i", "a", "-ref", "r", "--heatmap", "-"], 2, "a heatmap is a file"),
+        (["-i", "a", "-ref", "r", "--heatmap", "none/x.png"], 6, "cannot write 'none/x.png'"),
+        (["-i", "a", "-ref", "r", "--heatmap", "x.json", "-o", "x.json"], 2, "the output 'x.json' is given"),
         (["-i", "a", "-ref", "r", "--explain", "--format", "csv"], 2, "--explain prints a table, or json"),
         (["-i", "a", "-ref", "r", "--precision", "fp16"], 2, "invalid value for '--precision'"),
     ],
@@ -389,3 +404,14 @@ def test_tags_that_both_lack_are_no_warning(
     replace_engine(monkeypatch, with_tags_of(()))
     main(["a.mp4", "-ref", "r.mp4"])
     assert f"warning: 'a.mp4': {warning}" in capsys.readouterr().err
+
+
+def test_heatmaps_are_named_on_stderr(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    painted = (Heatmap("h.png", "a.mp4", "tiny", (36,)), Heatmap("h.mkv", "a.mp4", "tiny", (0, 1, 2)))
+    replace_engine(monkeypatch, lambda made: dataclasses.replace(made, heatmaps=painted))
+    assert main(["-i", "a.mp4", "-ref", "r.mp4"]) == 0
+    said = capsys.readouterr().err
+    assert "info: 'h.png' shows frame 36, the worst of 'a.mp4' by tiny\n" in said
+    assert "info: 'h.mkv' shows 3 frames of 'a.mp4' by tiny\n" in said

@@ -46,6 +46,34 @@ def distance(model: PatchNetModel, reference: Clip, distorted: Clip) -> float:
     return model.score_clips(reference, [distorted])[0].distance
 
 
+def test_maps_are_kept_on_demand_and_average_to_the_distance() -> None:
+    model, reference = make_model(), make_clip(frames=5)
+    luma = reference.luma.clone()
+    luma[3:, :16, :16] = 255 - luma[3:, :16, :16]
+    others = [replace(reference, luma=luma), make_clip(seed=1)]
+    plain = model.score_clips(reference, others)
+    assert [output.maps for output in plain] == [None, None]
+    model.keep_maps = True
+    for before, output in zip(plain, model.score_clips(reference, others), strict=True):
+        assert (output.score, output.distance) == (before.score, before.distance)
+        assert output.maps is not None
+        assert output.maps.shape == (5, 5, 9)
+        # Coarse levels are interpolated, so their means are kept nearly.
+        assert float(output.maps.mean()) == pytest.approx(output.distance, rel=0.1)
+    where = model.score_clips(reference, others)[0].maps
+    assert where is not None
+    assert where[4, :2, :2].mean() > 5 * where[4, 3:, 5:].mean()
+    assert where[3:].mean() > 5 * where[:2].mean()
+
+
+def test_calibration_by_place_is_that_of_clips() -> None:
+    calibration = Calibration(0.3, 1.7)
+    distances = torch.tensor([[-0.1, 0.0, 0.01], [0.3, 2.0, 50.0]])
+    expected = [[calibration(float(d)) for d in row] for row in distances]
+    torch.testing.assert_close(calibration.by_place(distances), torch.tensor(expected))
+    assert calibration.by_place(distances)[0, 1] == 100.0
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("layout", [SD, replace(SD, pix_fmt="yuv420p10le", bit_depth=10)])
 @pytest.mark.parametrize("seed", range(3))
