@@ -8,17 +8,41 @@ import click
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
+TEACHER = "rankvqa"
 
 
 @click.command("train", short_help="Train a model on a corpus made by 'vqa-score corpus'.")
 @click.option(
-    "--model", "name", default="rankvqa-mini", show_default=True, help="Name written into the model file."
+    "--model",
+    "name",
+    default="rankvqa-mini",
+    show_default=True,
+    help="Name written into the model file. rankvqa trains the teacher, any other name a student.",
 )
 @click.option("--data", "corpus", required=True, type=FOLDER, help="Corpus folder.")
 @click.option("-o", "--output", "out", required=True, type=FILE, help="Model file to write.")
 @click.option("--run", type=FOLDER, help="Folder of checkpoint and curve  [default: beside the output]")
 @click.option("--scored", type=FILE, help="Stage two: CSV with distorted, reference, mos, content.")
-@click.option("--start", type=FILE, help="Stage two: the stage-one model file to go on from.")
+@click.option("--start", type=FILE, help="A model file to go on from; stage two needs the stage-one file.")
+@click.option(
+    "--frozen",
+    multiple=True,
+    type=FILE,
+    help="Teacher: an ONNX network (images to vectors) whose features label the corpus; repeatable.",
+)
+@click.option(
+    "--input",
+    "colours",
+    default="ycbcr",
+    show_default=True,
+    type=click.Choice(["luma", "ycbcr"]),
+    help="Teacher: what the network sees.",
+)
+@click.option("--frames", type=click.IntRange(1, 12), help="Frames a clip  [default: teacher 1, student 2]")
+@click.option(
+    "--teach",
+    help="Teacher: A,B of order, label, damage: what pairs are ranked by  [default: all there are]",
+)
 @click.option("--leave-out", help="Stage two: a content that is only scored, into RUN/left_out.csv.")
 @click.option("--cache", type=FOLDER, help="Where decoded pictures are kept  [default: RUN]")
 @click.option("--steps", default=4000, show_default=True, type=click.IntRange(1))
@@ -47,6 +71,10 @@ def command(
     run: Path | None,
     scored: Path | None,
     start: Path | None,
+    frozen: tuple[Path, ...],
+    colours: str,
+    frames: int | None,
+    teach: str | None,
     leave_out: str | None,
     cache: Path | None,
     steps: int,
@@ -74,38 +102,38 @@ def command(
       vqa-score train --data corpus/ --scored mos.csv --start stage1.safetensors -o mini.safetensors --steps 800
       torchrun --standalone --nproc-per-node 2 -m rankvqa_cli train --data corpus/ -o stage1.safetensors
     """
-    if (scored is None) != (start is None):
-        raise click.UsageError("--scored and --start belong together: people's scores are the second stage")
+    teacher = name == TEACHER
+    if scored is not None and start is None:
+        raise click.UsageError("--scored needs --start: people's scores are the second stage")
     if scored is None and (leave_out is not None or cache is not None):
         raise click.UsageError("--leave-out and --cache need --scored")
+    if not teacher and (frozen or teach is not None):
+        raise click.UsageError(f"--frozen and --teach are for the teacher: give --model {TEACHER}")
+    if not teacher and start is not None and scored is None:
+        raise click.UsageError("--start without --scored goes on with the teacher's first stage only")
     import torch
 
+    from rankvqa_cli.models.allocator import keep_pages
     from rankvqa_cli.models.compute import choose
-    from rankvqa_cli.models.patchnet import TINY, PatchNetConfig
     from rankvqa_cli.training.datasets import BatchOptions
     from rankvqa_cli.training.loop import LoopOptions
     from rankvqa_cli.training.parallel import local_device, processes
-    from rankvqa_cli.training.student import OpinionData, StudentOptions, train_on_opinions, train_student
 
+    keep_pages()
     if threads is not None:
         torch.set_num_threads(threads)
     where = choose(local_device(device), precision)
-    options = StudentOptions(
-        network=TINY if tiny else PatchNetConfig(),
-        batch=BatchOptions(groups=groups),
-        loop=LoopOptions(
-            steps=steps,
-            rate=rate,
-            warmup=min(200, max(1, steps // 10)),
-            check_every=check_every,
-            save_every=save_every,
-            seed=seed,
-            accumulate=accumulate,
-            device=str(where.device),
-            precision=where.precision,
-        ),
-        fold=fold,
-        folds=folds,
+    batch = BatchOptions(groups=groups, frames=frames or (1 if teacher else 2))
+    loop = LoopOptions(
+        steps=steps,
+        rate=rate,
+        warmup=min(200, max(1, steps // 10)),
+        check_every=check_every,
+        save_every=save_every,
+        seed=seed,
+        accumulate=accumulate,
+        device=str(where.device),
+        precision=where.precision,
     )
     folder = run if run is not None else out.with_suffix(".run")
 
@@ -115,10 +143,35 @@ def command(
             if world.rank == 0:
                 click.echo(line, err=True)
 
-        if scored is not None and start is not None:
-            data = OpinionData(scored, cache or folder, start, leave_out)
-            sha256 = train_on_opinions(corpus, data, folder, out, name, options, say)
+        if teacher:
+            from rankvqa_cli.training.teacher import TeacherOptions, teacher_config, train_teacher, weights_of
+
+            first = TeacherOptions(
+                model=teacher_config("luma" if colours == "luma" else "ycbcr", tiny=tiny),
+                batch=batch,
+                weights=weights_of(teach),
+                loop=loop,
+                frozen=frozen,
+                start=start,
+                fold=fold,
+                folds=folds,
+            )
+            sha256 = train_teacher(corpus, folder, out, name, first, say)
         else:
-            sha256 = train_student(corpus, folder, out, name, options, say)
+            from rankvqa_cli.models.patchnet import TINY, PatchNetConfig
+            from rankvqa_cli.training.student import (
+                OpinionData,
+                StudentOptions,
+                train_on_opinions,
+                train_student,
+            )
+
+            network = TINY if tiny else PatchNetConfig()
+            options = StudentOptions(network=network, batch=batch, loop=loop, fold=fold, folds=folds)
+            if scored is not None and start is not None:
+                data = OpinionData(scored, cache or folder, start, leave_out)
+                sha256 = train_on_opinions(corpus, data, folder, out, name, options, say)
+            else:
+                sha256 = train_student(corpus, folder, out, name, options, say)
         if world.rank == 0:
             click.echo(f"{out}\t{sha256}")

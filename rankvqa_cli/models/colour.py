@@ -9,6 +9,7 @@ device. Digital quantisation is that of Recommendations ITU-R BT.601-7 (2.5.3), 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.models.contract import Clip
+
+ColourInput = Literal["luma", "rgb", "ycbcr"]
 
 # Kr and Kb, the weights of red and blue in luma, under FFmpeg's names of the matrices.
 LUMA_WEIGHTS: dict[str, tuple[float, float]] = {
@@ -42,6 +45,12 @@ def on(clip: Clip, device: torch.device) -> Clip:
     luma, cb, cr = (None if plane is None else plane.to(device) for plane in (clip.luma, clip.cb, clip.cr))
     assert luma is not None
     return Clip(luma, cb, cr, clip.format)
+
+
+def is_still(clip: Clip) -> bool:
+    """Whether all frames are the same."""
+    planes = [plane for plane in (clip.luma, clip.cb, clip.cr) if plane is not None]
+    return all(torch.equal(plane[t], plane[0]) for t in range(1, len(clip.luma)) for plane in planes)
 
 
 def window(clip: Clip, top: int, left: int, height: int, width: int) -> tuple[Clip, int, int]:
@@ -148,6 +157,21 @@ def rgb(clip: Clip) -> Tensor:
     blue = y + 2 * (1 - kb) * cb
     green = (y - kr * red - kb * blue) / (1 - kr - kb)
     return torch.stack([red, green, blue], dim=1).clamp_(0, 1)
+
+
+def network_input(clip: Clip, kind: ColourInput) -> Tensor:
+    """What a network that asks for ``kind`` is given: (T, 1 or 3, H, W) float32 in about 0 to 1, channels last.
+
+    ``luma`` is code values over the largest one; chroma of ``ycbcr`` is centred on 0.5, as networks centre inputs.
+    """
+    if kind == "luma":
+        x = code_luma(clip)
+    elif kind == "rgb":
+        x = rgb(clip)
+    else:
+        x = ycbcr(clip)
+        x[:, 1:] += 0.5
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _luma_levels(clip: Clip) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from rankvqa_cli.errors import ModelError, OutputError, UsageError
 from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.manifest import ManifestEntry, manifest
 from rankvqa_cli.models.pqanet import PQANet
-from rankvqa_cli.models.rankvqa import RankVQAConfig
+from rankvqa_cli.models.rankvqa_parts import RankVQAConfig
 from rankvqa_cli.models.store import (
     ModelFile,
     check_name,

@@ -26,8 +26,10 @@ class Comparison:
     computes in.
     """
 
-    def __init__(self, network: PQANet) -> None:
+    def __init__(self, network: PQANet, frames: int | None = None) -> None:
+        """``frames`` are added, each shown as often as makes a clip; None means a clip's."""
         self._network = network
+        self._expected = network.config.frames if frames is None else frames
         self._frames = 0
         self._levels: list[_Level] = []
 
@@ -36,7 +38,8 @@ class Comparison:
         if self._frames == 0:
             exact = self._network.config.exact_identity
             self._levels = [
-                _Level(self._network, level, ref, exact) for level, ref in enumerate(reference[:LEVELS])
+                _Level(self._network, level, self._expected, ref, exact)
+                for level, ref in enumerate(reference[:LEVELS])
             ]
         for level, ref, dist in zip(self._levels, reference[:LEVELS], distorted[:LEVELS], strict=True):
             level.add(self._frames, ref, dist)
@@ -44,18 +47,19 @@ class Comparison:
 
     def maps(self) -> list[Tensor]:
         """Distance by place after the last frame: per level (B, 1, h, w) float32. Can be asked for once."""
-        frames = self._network.config.frames
-        if self._frames != frames:
-            raise ValueError(f"{self._frames} frames were compared, the network takes {frames}")
+        if self._frames != self._expected:
+            raise ValueError(f"{self._frames} frames were compared, the network takes {self._expected}")
         levels, self._levels = self._levels, []
-        return [level.map(frames) for level in levels]
+        return [level.map() for level in levels]
 
 
 class _Level:
     """The sums of one level: ``_merged`` (B, dim, h, w), padded to the window, and ``_energy`` (B, 1, h, w) or None."""
 
-    def __init__(self, network: PQANet, level: int, like: Tensor, exact: bool) -> None:
+    def __init__(self, network: PQANet, level: int, frames: int, like: Tensor, exact: bool) -> None:
         self._layer = network.merge_layer(level)
+        self._frames = frames
+        self._shown = network.config.frames // frames
         self._head = network.head(level)
         self._height, self._width = like.shape[-2:]
         batch, _, height, width = pad_to_multiple(like[:, :1], self._layer.window).shape
@@ -68,8 +72,11 @@ class _Level:
     def add(self, frame: int, ref: Tensor, dist: Tensor) -> None:
         ref, dist = (pad_to_multiple(side, self._layer.window) for side in (ref, dist))
         channels = ref.shape[1]
-        share = slice(frame * 3 * channels, (frame + 1) * 3 * channels)
-        weight = self._layer.conv_first.weight[:, share].contiguous(memory_format=torch.channels_last)
+        share = slice(frame * self._shown * 3 * channels, (frame + 1) * self._shown * 3 * channels)
+        weight = self._layer.conv_first.weight[:, share]
+        if self._shown > 1:
+            weight = torch.unflatten(weight, 1, (self._shown, 3 * channels)).sum(dim=1)
+        weight = weight.contiguous(memory_format=torch.channels_last)
         for rows in _bands(ref, 1):
             # One row more on each side, so that the convolution pads with zeros at the frame's edge only.
             reach = slice(max(0, rows.start - 1), rows.stop + 1)
@@ -80,14 +87,14 @@ class _Level:
             if self._energy is not None:
                 self._energy[:, :, rows] += energy(stacked[:, None, 2 * channels :, inner])
 
-    def map(self, frames: int) -> Tensor:
+    def map(self) -> Tensor:
         dtype = self._layer.conv_first.weight.dtype
         for rows in _bands(self._merged, self._layer.window):  # windows never cross a band
             self._merged[:, :, rows] = self._layer.block(self._merged[:, :, rows].to(dtype)).float()
         weight, bias = _fused(self._layer.conv_after_body, self._head.projection)
         level_map = F.conv2d(self._merged, weight, bias, padding=1)
         if self._energy is not None:
-            level_map = gated(level_map, self._energy / frames)
+            level_map = gated(level_map, self._energy / self._frames)
         return level_map[..., : self._height, : self._width]
 
 

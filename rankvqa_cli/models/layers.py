@@ -130,12 +130,16 @@ class _Named(nn.Module):
 
 
 class MergeLayer(nn.Module):
-    """The features of a whole clip, merged to ``dim`` channels: convolution, Swin block, convolution."""
+    """The features of a clip of ``frames`` frames, ``frame_channels`` each, merged to ``dim`` channels: convolution,
+    Swin block, convolution."""
 
-    def __init__(self, channels: int, dim: int, heads: int, window: int, hidden: int) -> None:
+    def __init__(
+        self, frames: int, frame_channels: int, dim: int, heads: int, window: int, hidden: int
+    ) -> None:
         super().__init__()
         self.window = window
-        self.conv_first = nn.Conv2d(channels, dim, 3, padding=1)
+        self.frame_channels = frame_channels
+        self.conv_first = nn.Conv2d(frames * frame_channels, dim, 3, padding=1)
         block = SwinBlock(dim, heads, window, hidden)
         group = _Named("blocks", nn.ModuleList([block]))
         self.layers = nn.ModuleList([_Named("residual_group", group)])
@@ -147,10 +151,16 @@ class MergeLayer(nn.Module):
         assert isinstance(found, SwinBlock)
         return found
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, h, w) -> (B, dim, h, w)."""
+    def forward(self, x: Tensor, shown: int = 1) -> Tensor:
+        """(B, channels, h, w) -> (B, dim, h, w). ``shown`` says how often each of a clip's frames is shown: their
+        features are given once, (B, channels / shown, h, w), and the weights of the showings added up."""
         height, width = x.shape[-2:]
-        merged = self.conv_first(pad_to_multiple(x, self.window))
+        weight = self.conv_first.weight
+        if shown > 1:
+            frames = x.shape[1] // self.frame_channels
+            parts = torch.unflatten(weight, 1, (frames, shown, self.frame_channels))
+            weight = parts.sum(dim=2).flatten(1, 2)
+        merged = F.conv2d(pad_to_multiple(x, self.window), weight, self.conv_first.bias, padding=1)
         return self.conv_after_body(self.block(merged))[..., :height, :width]  # type: ignore[no-any-return]
 
 

@@ -23,6 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rankvqa_cli.models.reserve import low_passed
+
 
 @dataclass(frozen=True)
 class PatchNetConfig:
@@ -234,12 +236,6 @@ def _stem(x: Tensor, weight: Tensor, gain: float, zero: float) -> Tensor:
         return F.conv2d(x, weight, stride=4)
     scaled = weight * gain
     return F.conv2d(x, scaled, scaled.sum(dim=(1, 2, 3)) * -zero, stride=4)
-
-
-def low_passed(x: Tensor) -> Tensor:
-    """(N, C, h, w) reduced by 4 (area mean) and brought back (bilinear): what a quarter of the size keeps of it."""
-    small = F.avg_pool2d(x, 4, ceil_mode=True, count_include_pad=False)
-    return F.interpolate(small, size=x.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def frame_distances(maps: Sequence[Tensor]) -> Tensor:

@@ -62,7 +62,7 @@ class _Network(nn.Module):
         super().__init__()
         self.moduleExtractor = Pyramid(3, config.widths)  # the checkpoint's name
         self.merge_layers = nn.ModuleList(
-            MergeLayer(3 * width * config.frames, config.dim, config.heads, config.window, config.hidden)
+            MergeLayer(config.frames, 3 * width, config.dim, config.heads, config.window, config.hidden)
             for width in config.widths[:LEVELS]
         )
 
@@ -93,16 +93,29 @@ class PQANet(nn.Module):
         return self.net.moduleExtractor(self.scaling_layer(frames), levels)  # type: ignore[no-any-return]
 
     def level_maps(self, reference: Sequence[Tensor], distorted: Sequence[Tensor]) -> list[Tensor]:
-        """Distance by place, from two pyramids of ``features``: per level (B, 1, h, w), to be averaged and added."""
+        """Distance by place, from two pyramids of ``features``: per level (B, 1, h, w), to be averaged and added.
+
+        The pyramids may hold fewer frames than a clip has, T that divides them: then each is shown frames / T times.
+        """
+        shown = self.config.frames // reference[0].shape[1]
         found = []
         for level in range(LEVELS):
             ref = normalised(reference[level], dim=2)  # (B, T, width, h, w)
             dist = normalised(distorted[level], dim=2)
             difference = (ref - dist).abs()
             stacked = torch.cat([ref, dist, difference], dim=2).flatten(1, 2)  # (B, T * 3 * width, h, w)
-            level_map = self.head(level)(self.merge_layer(level)(stacked))
+            level_map = self.head(level)(self.merge_layer(level)(stacked, shown))
             found.append(gated(level_map, energy(difference)) if self.config.exact_identity else level_map)
         return found
+
+    def merge_frames_alike(self) -> None:
+        """Give every frame of a clip the same share in the merge layers, as a start for training: what is learned from
+        stills then holds for clips."""
+        for level in range(LEVELS):
+            layer = self.merge_layer(level)
+            frames = torch.unflatten(layer.conv_first.weight, 1, (self.config.frames, layer.frame_channels))
+            with torch.no_grad():
+                layer.conv_first.weight.copy_(frames.mean(dim=1).repeat(1, self.config.frames, 1, 1))
 
     def keep_input_precise(self) -> None:
         """Scaling and first convolution in float32: bfloat16 cannot tell neighbouring 10-bit code values apart."""

@@ -21,11 +21,11 @@ from rankvqa_cli.media.ffmpeg import ffmpeg_version
 from rankvqa_cli.media.plan import make_plan
 from rankvqa_cli.media.probe import probe
 from rankvqa_cli.media.wording import quoted
+from rankvqa_cli.models.allocator import keep_pages
 from rankvqa_cli.results.gate import evaluate, parse_gate, require_models
 from rankvqa_cli.results.heatmap_targets import heatmap_targets
 from rankvqa_cli.results.pooling import require_pool
 from rankvqa_cli.results.writers import check
-from rankvqa_cli.scoring.allocator import keep_pages
 from rankvqa_cli.scoring.clips import require_hop
 from rankvqa_cli.scoring.passes import Pass, inputs_that_fit, plan_passes
 from rankvqa_cli.scoring.summary import summarise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -132,13 +132,14 @@ class Batch:
     """``groups`` patch places with ``slots`` encodes each, ``frames`` frames a clip.
 
     ``reference`` is (luma (G * F, H, W), chroma (G * F, 2, H/2, W/2)) uint8, ``distorted`` the same for G * S clips.
-    ``label`` (G * S,) is 0 to 100, NaN where none holds. ``better`` (G * S, G * S) is True where clip i is better than
-    clip j by construction.
+    ``label`` (G * S,) is 0 to 100, ``damage`` (G * S,) that of ``training.frozen``, lower is better; both are NaN where
+    none holds. ``better`` (G * S, G * S) is True where clip i is better than clip j by construction.
     """
 
     reference: tuple[Tensor, Tensor]
     distorted: tuple[Tensor, Tensor]
     label: Tensor
+    damage: Tensor
     better: Tensor
     groups: int
     slots: int
@@ -151,6 +152,7 @@ class Batch:
             reference=(self.reference[0].to(device), self.reference[1].to(device)),
             distorted=(self.distorted[0].to(device), self.distorted[1].to(device)),
             label=self.label.to(device),
+            damage=self.damage.to(device),
             better=self.better.to(device),
         )
 
@@ -169,7 +171,14 @@ class BatchOptions:
 class Sampler:
     """Draws batches. ``batch(step)`` is the same for the same seed, whatever was drawn before."""
 
-    def __init__(self, shards: Sequence[SourceShard], options: BatchOptions, seed: int) -> None:
+    def __init__(
+        self,
+        shards: Sequence[SourceShard],
+        options: BatchOptions,
+        seed: int,
+        damage: Mapping[str, NDArray[np.float32]] | None = None,
+    ) -> None:
+        """``damage`` (E, P) by a source's name, where frozen networks were asked."""
         if not shards:
             raise InputError("the corpus has no source on this side of the split")
         for shard in shards:
@@ -180,6 +189,7 @@ class Sampler:
         self.shards = shards
         self.options = options
         self.seed = seed
+        self.damage = damage
         contents = sorted({shard.content for shard in shards})
         self.by_content = [[s for s in shards if s.content == content] for content in contents]
 
@@ -187,7 +197,7 @@ class Sampler:
         o = self.options
         rng = np.random.default_rng([self.seed, step])
         picked = rng.choice(len(self.by_content), o.groups, replace=len(self.by_content) < o.groups)
-        references, distorted, labels = [], [], []
+        references, distorted, labels, damages = [], [], [], []
         better = torch.zeros(o.groups * o.slots, o.groups * o.slots, dtype=torch.bool)
         for g, content in enumerate(picked):
             shard = self.by_content[content][rng.integers(len(self.by_content[content]))]
@@ -200,6 +210,8 @@ class Sampler:
             clips = [to_planes(shard.distorted[e, place, view], flips) for e in chosen]
             means = np.mean([shard.labels[k][chosen, place] for k in o.labels], axis=0)
             values = np.where(shard.labels_hold[chosen], means, np.nan).tolist()
+            hurt = np.full(o.slots, np.nan) if self.damage is None else self.damage[shard.name][chosen, place]
+            hurt = hurt.astype(np.float32)
             order = shard.better[np.ix_(chosen, chosen)][:, :, place] >= SURE
             if rng.random() < o.colour and o.slots >= 3:
                 # The last two clips become the first one with colour errors, the second stronger than the other.
@@ -207,16 +219,18 @@ class Sampler:
                 kind = int(rng.integers(3))
                 for slot, share in ((o.slots - 2, strength / 2), (o.slots - 1, strength)):
                     clips[slot] = (clips[0][0], shift_colour(clips[0][1], kind, share))
-                    values[slot] = float("nan")
+                    values[slot] = hurt[slot] = float("nan")
                     order[slot, :] = order[:, slot] = False
                 order[0, o.slots - 2] = order[0, o.slots - 1] = order[o.slots - 2, o.slots - 1] = True
             better[g * o.slots : (g + 1) * o.slots, g * o.slots : (g + 1) * o.slots] = torch.from_numpy(order)
             distorted += clips
             labels += values
+            damages.append(torch.from_numpy(hurt))
         return Batch(
             reference=(torch.cat([y for y, _ in references]), torch.cat([c for _, c in references])),
             distorted=(torch.cat([y for y, _ in distorted]), torch.cat([c for _, c in distorted])),
             label=torch.tensor(labels),
+            damage=torch.cat(damages),
             better=better,
             groups=o.groups,
             slots=o.slots,

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rankvqa_cli.models.contract import Calibration
+
 #: Below this, two distances count as equal: it keeps the logarithm finite for near-identical clips.
 DISTANCE_FLOOR = 1e-3
 
@@ -15,15 +17,25 @@ def log_distance(distance: Tensor) -> Tensor:
     return torch.log(distance + DISTANCE_FLOOR)
 
 
+def above_floor(calibration: Calibration) -> Calibration:
+    """The learned curve belongs to D + floor; move its midpoint so that it serves D alone, with 0 exactly on top."""
+    return Calibration(max(calibration.midpoint - DISTANCE_FLOOR, DISTANCE_FLOOR), calibration.slope)
+
+
 def ranking_loss(
-    log_distances: Tensor, label: Tensor, better: Tensor, gain: Tensor, width: float
+    log_distances: Tensor,
+    label: Tensor,
+    better: Tensor,
+    gain: Tensor,
+    width: float,
+    comparable: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Binary cross-entropy on the sigmoid of differences of (log) distances, as RankDVQA trains on pairs.
 
     ``label`` (N,) gives the wish of a pair, sigmoid of the difference over ``width`` label points; pairs without
     labels, or both within a point of either end of the scale, where the labels saturate, are left out. ``better``
-    (N, N) marks pairs ordered by construction. ``gain`` > 0 scales the differences. Returns the means ``pairs`` and
-    ``order``.
+    (N, N) marks pairs ordered by construction. ``gain`` > 0 scales the differences. ``comparable`` (N, N) marks the
+    pairs whose labels may be compared; None means all. Returns the means ``pairs`` and ``order``.
     """
     logits = gain * (log_distances.unsqueeze(0) - log_distances.unsqueeze(1))  # [i, j] > 0: i is better
     upper = torch.ones_like(better).triu(1)
@@ -33,6 +45,8 @@ def ranking_loss(
         filled.unsqueeze(0).maximum(filled.unsqueeze(1)) < 1
     )
     usable = upper & known.unsqueeze(0) & known.unsqueeze(1) & ~saturated
+    if comparable is not None:
+        usable = usable & comparable
     wish = torch.sigmoid((filled.unsqueeze(1) - filled.unsqueeze(0)) / width)
     zero = logits.sum() * 0
     pairs = F.binary_cross_entropy_with_logits(logits[usable], wish[usable]) if usable.any() else zero

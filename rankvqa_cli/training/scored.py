@@ -143,6 +143,7 @@ class ScoredSampler:
             reference=(torch.cat([y for y, _ in references]), torch.cat([c for _, c in references])),
             distorted=(torch.cat([y for y, _ in distorted]), torch.cat([c for _, c in distorted])),
             label=torch.tensor(labels),
+            damage=torch.full((count,), torch.nan),
             better=torch.zeros(count, count, dtype=torch.bool),
             groups=self.groups,
             slots=self.slots,

@@ -22,7 +22,7 @@ from rankvqa_cli.models.patchnet import PatchNet, PatchNetConfig
 from rankvqa_cli.models.store import ModelFile, read_model, write_model
 from rankvqa_cli.training.datasets import BatchOptions, load_corpus, split_by_content
 from rankvqa_cli.training.loop import LoopOptions, fit
-from rankvqa_cli.training.losses import DISTANCE_FLOOR
+from rankvqa_cli.training.losses import above_floor
 from rankvqa_cli.training.opinions import OpinionOptions, OpinionTask, opinion_scores
 from rankvqa_cli.training.parallel import first_alone, once
 from rankvqa_cli.training.scored import ScoredSet, load_scored
@@ -134,8 +134,3 @@ def write_student(network: PatchNet, calibration: Calibration, out: Path, name: 
         provenance=provenance,
     )
     return once(lambda: write_model(out, header, tensors))
-
-
-def above_floor(calibration: Calibration) -> Calibration:
-    """The learned curve belongs to D + floor; move its midpoint so that it serves D alone, with 0 exactly on top."""
-    return Calibration(max(calibration.midpoint - DISTANCE_FLOOR, DISTANCE_FLOOR), calibration.slope)

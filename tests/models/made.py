@@ -9,7 +9,8 @@ from torch import Tensor
 
 from rankvqa_cli.models.contract import Calibration, Clip
 from rankvqa_cli.models.pqanet import PQANet, PQANetConfig
-from rankvqa_cli.models.rankvqa import RankVQA, RankVQAConfig, build, stanet_channels
+from rankvqa_cli.models.rankvqa import RankVQA, build
+from rankvqa_cli.models.rankvqa_parts import RankVQAConfig, stanet_channels
 from rankvqa_cli.models.stanet import STANet
 from rankvqa_cli.models.store import ModelFile
 from rankvqa_cli.types import FrameFormat

@@ -11,7 +11,8 @@ import torch
 
 from rankvqa_cli.models import colour
 from rankvqa_cli.models.contract import FullReferenceModel
-from rankvqa_cli.models.rankvqa import build, config_from_json
+from rankvqa_cli.models.rankvqa import build
+from rankvqa_cli.models.rankvqa_parts import config_from_json
 
 CPU = torch.device("cpu")
 INPUTS = ("luma", "rgb", "ycbcr")

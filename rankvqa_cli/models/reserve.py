@@ -1,0 +1,57 @@
+"""What a content could lose: the yardstick by which distances of different contents become comparable.
+
+A sharp, detailed picture is not worse than a soft one because more of it can be missed. So what a distorted clip
+differs by is measured against the reference's *reserve*, what its own low-passed version differs by, feature by
+feature. The logarithms of these ratios are averaged: no strong feature drowns the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+#: Where the learning of ``Readout``'s floors begins: below this, a difference counts as none.
+START_FLOOR = 1e-3
+
+
+def low_passed(x: Tensor) -> Tensor:
+    """(N, C, h, w) reduced by 4 (area mean) and brought back (bilinear): what a quarter of the size keeps of it."""
+    small = F.avg_pool2d(x, 4, ceil_mode=True, count_include_pad=False)
+    return F.interpolate(small, size=x.shape[-2:], mode="bilinear", align_corners=False)
+
+
+class Readout(nn.Module):
+    """Differences of many features to one distance D >= 0, which is 0 where all of them are 0 and rises with each.
+
+    D = prod_k ((e_k + f_k) / (r_k + f_k)) ** w_k minus the same for e = 0: a weighted geometric mean of differences
+    ``e`` over reserves ``r``, with learned floors f > 0 and weights w > 0. ``groups`` counts the features of each
+    group; groups begin with equal shares, all weights with a sum of 1. A group has one floor.
+    """
+
+    def __init__(self, groups: Sequence[int]) -> None:
+        super().__init__()
+        self.groups = tuple(groups)
+        shares = [torch.full((count,), 1 / (count * len(self.groups))) for count in self.groups]
+        self.log_weight = nn.Parameter(torch.cat(shares).log())
+        self.log_floor = nn.Parameter(torch.full((len(self.groups),), START_FLOOR).log())
+
+    def log_ratios(self, energy: Tensor, reserve: Tensor) -> Tensor:
+        """log((e + f) / (r + f)) of every feature: two (..., K) float32 -> (..., K)."""
+        floor = self._floor()
+        return torch.log(energy + floor) - torch.log(reserve + floor)
+
+    def forward(self, energy: Tensor, reserve: Tensor) -> Tensor:
+        """(B, K) float32, and (B, K) or (1, K) -> distances (B,)."""
+        weight = self.log_weight.exp()
+        nothing = torch.zeros_like(energy)
+        seen = (self.log_ratios(energy, reserve) * weight).sum(dim=-1)
+        unseen = (self.log_ratios(nothing, reserve) * weight).sum(dim=-1)
+        # The same arithmetic on both sides, so that e = 0 gives 0 to the bit.
+        return (seen.exp() - unseen.exp()).clamp_min(0)
+
+    def _floor(self) -> Tensor:
+        counts = torch.tensor(self.groups, device=self.log_floor.device)
+        return self.log_floor.exp().repeat_interleave(counts)

@@ -1,0 +1,182 @@
+"""What the loop trains for the teacher, stage one: PQANet and its readout on ranked pairs of patch clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rankvqa_cli.models import colour
+from rankvqa_cli.models.contract import Calibration, Clip
+from rankvqa_cli.models.pqanet import LEVELS, PQANet
+from rankvqa_cli.models.reserve import Readout, low_passed
+from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard, to_planes
+from rankvqa_cli.training.frozen import AS_THEY_ARE
+from rankvqa_cli.training.held_out import measure_held_out
+from rankvqa_cli.training.losses import log_distance, ranking_loss, scale_loss
+from rankvqa_cli.types import FrameFormat
+
+#: A held-out source is measured at its first places.
+HELD_PLACES = 2
+
+
+@dataclass(frozen=True)
+class TeacherWeights:
+    """Weights of the loss terms; 0 leaves one out. ``order`` is of pairs ordered by construction, ``label`` of pairs by
+    the labels, in and across sources, or in sources only where frozen networks rank across them; ``damage`` of pairs
+    by frozen networks and ``amount`` of its regression. ``width`` and ``damage_width`` are the softness of an order, in
+    label points and in log-ratio."""
+
+    order: float = 1.0
+    label: float = 1.0
+    damage: float = 1.0
+    amount: float = 1.0
+    width: float = 5.0
+    damage_width: float = 0.1
+
+
+class TeacherModule(nn.Module):
+    """PQANet and readout, with what only their training needs: the gain of the ranking losses, a scale for damage,
+    and the curve that makes scores of distances."""
+
+    def __init__(self, network: PQANet, readout: Readout, colours: colour.ColourInput) -> None:
+        super().__init__()
+        self.network = network
+        self.readout = readout
+        self.colours = colours
+        self.log_gain = nn.Parameter(torch.tensor(1.0))
+        self.damage_slope = nn.Parameter(torch.tensor(1.0))
+        self.damage_zero = nn.Parameter(torch.tensor(0.0))
+        self.log_midpoint = nn.Parameter(torch.tensor(0.0))
+        self.log_slope = nn.Parameter(torch.tensor(0.0))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Log distances (groups * slots,) of a batch's clips."""
+        groups, slots = batch.groups, batch.slots
+        seen = self._seen(batch.reference)
+        reference = self._pyramid(seen, groups)
+        soft = self._pyramid(low_passed(seen), groups)
+        distorted = self._pyramid(self._seen(batch.distorted), groups * slots)
+        repeated = [level.repeat_interleave(slots, dim=0) for level in reference]
+        reserve = self._energies(reference, soft).repeat_interleave(slots, dim=0)
+        return log_distance(self.readout(self._energies(repeated, distorted), reserve))
+
+    def score(self, log_distances: Tensor) -> Tensor:
+        """Log distances to 0 to 100; the same curve as models.contract.Calibration."""
+        return 100 * torch.sigmoid(self.log_slope.exp() * (self.log_midpoint - log_distances))
+
+    @property
+    def calibration(self) -> Calibration:
+        return Calibration(self.log_midpoint.exp().item(), self.log_slope.exp().item())
+
+    def _energies(self, reference: Sequence[Tensor], distorted: Sequence[Tensor]) -> Tensor:
+        """As ``models.evidence.Evidence.energies`` of single patches: (B, LEVELS + K) float32."""
+        maps = self.network.level_maps(reference[:LEVELS], distorted[:LEVELS])
+        levels = torch.stack([level.float().mean(dim=(1, 2, 3)) for level in maps], dim=1)
+        channels = [
+            (near - far).abs().mean(dim=(1, 3, 4), dtype=torch.float32)
+            for near, far in zip(reference, distorted, strict=True)
+        ]
+        return torch.cat([levels, *channels], dim=1)
+
+    def _pyramid(self, frames: Tensor, clips: int) -> list[Tensor]:
+        """(clips * T, 3, H, W) -> per level (clips, T, width, h, w)."""
+        return [torch.unflatten(level, 0, (clips, -1)) for level in self.network.frame_features(frames)]
+
+    def _seen(self, planes: tuple[Tensor, Tensor]) -> Tensor:
+        """8-bit limited-range planes (N, H, W) and (N, 2, H / 2, W / 2) as the network takes them."""
+        luma, chroma = planes
+        form = FrameFormat(
+            luma.shape[2], luma.shape[1], "yuv420p", 8, (2, 2), full_range=False, matrix="bt709"
+        )
+        return colour.network_input(Clip(luma, chroma[:, 0], chroma[:, 1], form), self.colours)
+
+
+class TeacherTask:
+    """Stage one of RankDVQA: pairs of patch clips, ranked by labels, by frozen networks and by construction."""
+
+    def __init__(
+        self,
+        module: TeacherModule,
+        training: Sequence[SourceShard],
+        held_out: Sequence[SourceShard],
+        options: BatchOptions,
+        weights: TeacherWeights,
+        seed: int,
+        damage: Mapping[str, NDArray[np.float32]] | None = None,
+    ) -> None:
+        self.module = module
+        self.sampler = Sampler(training, options, seed, damage)
+        self.held_out = held_out
+        self.weights = weights
+        self.options = options
+        self.has_damage = damage is not None
+
+    def losses(self, index: int) -> dict[str, Tensor]:
+        batch = self.sampler.batch(index).to(self.module.log_gain.device)
+        logs = self.module(batch).float()
+        weights, gain = self.weights, self.module.log_gain.exp()
+        own = torch.arange(batch.groups, device=logs.device).repeat_interleave(batch.slots)
+        comparable = own.unsqueeze(0) == own.unsqueeze(1) if self.has_damage else None
+        ranked = ranking_loss(logs, batch.label, batch.better, gain, weights.width, comparable)
+        terms = {"order": weights.order * ranked["order"], "label": weights.label * ranked["pairs"]}
+        if self.has_damage:
+            logits = gain * (logs.unsqueeze(0) - logs.unsqueeze(1))
+            wish = torch.sigmoid(
+                (batch.damage.unsqueeze(0) - batch.damage.unsqueeze(1)) / weights.damage_width
+            )
+            usable = torch.isfinite(wish) & torch.ones_like(batch.better).triu(1)
+            amount = self.module.damage_slope * (logs - self.module.damage_zero)
+            known = torch.isfinite(batch.damage)
+            terms["damage"] = weights.damage * F.binary_cross_entropy_with_logits(
+                logits[usable], wish[usable]
+            )
+            terms["amount"] = weights.amount * F.smooth_l1_loss(amount[known], batch.damage[known], beta=0.3)
+        # The curve follows the labels; the network does not follow the curve.
+        terms["scale"] = scale_loss(self.module.score(logs.detach()), batch.label)
+        return terms
+
+    def validate(self, module: nn.Module) -> dict[str, float]:
+        """On the held-out contents: see ``held_out.measure_held_out``."""
+        if not self.held_out:
+            return {}
+        assert isinstance(module, TeacherModule)
+        frames = self.options.frames
+        distances = [
+            np.stack([place_distances(module, shard, place, frames) for place in self._places(shard)], axis=1)
+            for shard in self.held_out
+        ]
+        usable = [shard.usable(frames) for shard in self.held_out]
+        return measure_held_out(self.held_out, distances, HELD_PLACES, self.options.labels, usable)
+
+    def _places(self, shard: SourceShard) -> range:
+        return range(min(HELD_PLACES, len(shard.reference)))
+
+
+def place_distances(
+    module: TeacherModule, shard: SourceShard, place: int, frames: int
+) -> NDArray[np.float32]:
+    """Log distances (E,) of every version of a source at one place, from the ``frames`` frames in its middle."""
+    first = (shard.reference.shape[1] - frames) // 2
+    view = slice(first, first + frames)
+    device = module.log_gain.device
+    found = []
+    for version in shard.distorted:
+        single = torch.zeros(1)
+        batch = Batch(
+            reference=to_planes(shard.reference[place, view], AS_THEY_ARE),
+            distorted=to_planes(version[place, view], AS_THEY_ARE),
+            label=single,
+            damage=single,
+            better=torch.zeros(1, 1, dtype=torch.bool),
+            groups=1,
+            slots=1,
+            frames=frames,
+        )
+        found.append(float(module(batch.to(device))))
+    return np.array(found, np.float32)
