@@ -113,7 +113,7 @@ def command(
         fold=fold,
         folds=folds,
     )
-    with Progress(console=Console(stderr=True)) as bar:
+    with Progress(console=Console(stderr=True), refresh_per_second=2) as bar:
         task = bar.add_task("sources", total=len(listed))
         make_corpus(listed, options, out, jobs, lambda _: bar.advance(task))
 

@@ -159,10 +159,9 @@ def make_source(source: Source, options: CorpusOptions, out: Path) -> str:
             os.rename(scratch, final)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, OutputError) as error:
         raise OutputError(
-            f"cannot write the corpus in {str(out)!r} ({reason}), at {source.name!r}: make room and run again"
+            f"cannot write the corpus in {str(out)!r}, at {source.name!r} ({error}): make room and run again"
         ) from error
     except InputError as error:
         raise InputError(f"source {source.name!r}: {error}") from error

@@ -71,9 +71,7 @@ def label_patches(
     means = {}
     for name, values in frame_scores.items():
         if len(values) != 1 + patches * frames:
-            raise OutputError(
-                f"{len(values)} of {1 + patches * frames} frames have a {name} in {str(scratch)!r}: is the disk full?"
-            )
+            raise OutputError(f"the log of {name} has {len(values)} of {1 + patches * frames} frames")
         first = 1 if name == "xpsnr" and frames > 1 else 0
         means[name] = np.array(values[1:], np.float32).reshape(patches, frames)[:, first:].mean(axis=1)
     return means, tuple(arguments)

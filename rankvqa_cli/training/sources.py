@@ -124,7 +124,7 @@ def run_ffmpeg(
     if done.returncode != 0:
         text = done.stderr.decode("utf-8", "replace").strip()
         if "No space left on device" in text:
-            raise OutputError(f"no room left for {subject or arguments[-1]!r}: free some space and run again")
+            raise OutputError(f"FFmpeg had no room to write {subject or arguments[-1]!r}")
         lines = text.splitlines() or ["no message"]
         raise InputError(f"FFmpeg failed on {subject or arguments[-1]!r}: {lines[-1]}")
     return done.stdout

@@ -12,13 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rankvqa_cli.training.datasets import SourceShard
 from rankvqa_cli.training.labels import preference
 from rankvqa_cli.training.orders import SURE
 
-#: So many draws a wanted tuple, before a corpus with few clear pairs gets fewer.
-ATTEMPTS = 40
+#: Rounds of draws across sources, before a corpus with few clear pairs gets fewer tuples.
+ROUNDS = 8
+
+Where = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -27,72 +30,95 @@ class PatchTuple:
     ``labels``."""
 
     form: str
-    a: tuple[int, int, int]
-    b: tuple[int, int, int]
+    a: Where
+    b: Where
     better: str
     certainty: float
     by: str
 
 
-def judge(
-    shards: Sequence[SourceShard], a: tuple[int, int, int], b: tuple[int, int, int]
-) -> tuple[int, float, str]:
-    """(sign, certainty, by) of two clips: 1 where ``a`` is better, -1 where ``b`` is, 0 where nobody can tell.
+def judge_versions(
+    shard: SourceShard,
+) -> tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.bool_]]:
+    """Sign, certainty and whether by construction, each (E, E, P), of version i against version j in every patch.
 
-    In one source patch an order by construction goes before the labels. Labels decide where they agree
+    The sign is 1 where i is better, -1 where j is, 0 where nobody can tell. An order by construction goes before the
+    labels, and says nothing where the labels have spoken against it. Labels decide where they agree
     (``labels.preference``) and hold for both versions.
     """
-    same_source = a[0] == b[0]
-    if same_source and a[1] == b[1]:
-        better = shards[a[0]].better
-        forward, backward = float(better[a[2], b[2], a[1]]), float(better[b[2], a[2], a[1]])
-        known = max(forward, backward)
-        if known > 0:
-            sign = 1 if forward > backward else -1
-            return (sign if known >= SURE else 0), known, "construction"
-    for source, _, version in (a, b):
-        if not shards[source].versions[version].luma_labels_hold:
-            return 0, 0.0, "labels"
-    labels = [{key: values[v, p] for key, values in shards[s].labels.items()} for s, p, v in (a, b)]
-    preferred, certainty = preference(labels[0], labels[1], same_source=same_source)
-    return int(preferred), float(certainty), "labels"
+    backward = shard.better.transpose(1, 0, 2)
+    known = np.maximum(shard.better, backward)
+    constructed = known > 0
+    rows = {name: values[:, None, :] for name, values in shard.labels.items()}
+    columns = {name: values[None, :, :] for name, values in shard.labels.items()}
+    preferred, certainty = preference(rows, columns, same_source=True)
+    hold = (shard.labels_hold[:, None] & shard.labels_hold[None, :])[:, :, None]
+    by_order = np.where(known >= SURE, np.sign(shard.better - backward), 0)
+    sign = np.where(constructed, by_order, np.where(hold, preferred, 0)).astype(np.int8)
+    return sign, np.where(constructed, known, certainty).astype(np.float32), constructed
 
 
 def draw_tuples(shards: Sequence[SourceShard], count: int, seed: int) -> list[PatchTuple]:
     """``count`` different tuples, half of each form, or fewer where there are not as many clear ones."""
     rng = np.random.default_rng([seed, 2])
-    return [
-        drawn
-        for form, wanted in (("one", count - count // 2), ("two", count // 2))
-        for drawn in _draw_form(shards, form, wanted, rng)
-    ]
+    return _within(shards, count - count // 2, rng) + _across(shards, count // 2, rng)
 
 
-def _draw_form(
-    shards: Sequence[SourceShard], form: str, wanted: int, rng: np.random.Generator
-) -> list[PatchTuple]:
+def _tuple(form: str, a: Where, b: Where, sign: int, certainty: float, by: str, swap: bool) -> PatchTuple:
+    """``sign`` is 1 where ``a`` is better; ``swap`` puts ``b`` first."""
+    first, second = (b, a) if swap else (a, b)
+    return PatchTuple(form, first, second, "a" if (sign > 0) != swap else "b", certainty, by)
+
+
+def _within(shards: Sequence[SourceShard], wanted: int, rng: np.random.Generator) -> list[PatchTuple]:
+    """Form ``one``, from all clear pairs there are."""
+    judged = [judge_versions(shard) for shard in shards]
+    clear = [
+        np.argwhere(np.triu(sign.transpose(2, 0, 1) != 0)) for sign, _, _ in judged
+    ]  # rows (p, i, j), i < j
+    source = np.repeat(np.arange(len(shards)), [len(rows) for rows in clear])
+    pairs = np.concatenate([source[:, None], np.concatenate(clear)], axis=1)
+    found = []
+    for row in rng.permutation(len(pairs))[:wanted]:
+        s, p, i, j = (int(x) for x in pairs[row])
+        sign, certainty, constructed = (part[i, j, p] for part in judged[s])
+        by = "construction" if constructed else "labels"
+        swap = bool(rng.random() < 0.5)
+        found.append(_tuple("one", (s, p, i), (s, p, j), int(sign), float(certainty), by, swap))
+    return found
+
+
+def _across(shards: Sequence[SourceShard], wanted: int, rng: np.random.Generator) -> list[PatchTuple]:
+    """Form ``two``: clips of two contents, drawn at random, where the labels are clear."""
     contents = sorted({shard.content for shard in shards})
-    by_content = [[i for i, s in enumerate(shards) if s.content == content] for content in contents]
-    if form == "two" and len(contents) < 2:
+    clips = [
+        (s, p, int(v))
+        for s, shard in enumerate(shards)
+        for v in np.flatnonzero(shard.labels_hold)
+        for p in range(shard.reference.shape[0])
+    ]
+    if len(contents) < 2 or not clips:
         return []
-    found: dict[frozenset[tuple[int, int, int]], PatchTuple] = {}
-    for _ in range(ATTEMPTS * wanted):
-        if len(found) == wanted:
-            break
-        picked = rng.choice(len(contents), 2 if form == "two" else 1, replace=False)
-        sources = [by_content[c][int(rng.integers(len(by_content[c])))] for c in picked]
-        patches = [int(rng.integers(shards[s].reference.shape[0])) for s in sources]
-        if form == "one":
-            versions = rng.choice(len(shards[sources[0]].versions), 2, replace=False)
-            a, b = ((sources[0], patches[0], int(v)) for v in versions)
-        else:
-            a, b = (
-                (s, p, int(rng.integers(len(shards[s].versions))))
-                for s, p in zip(sources, patches, strict=True)
-            )
-        sign, certainty, by = judge(shards, a, b)
-        if sign and frozenset((a, b)) not in found:
-            found[frozenset((a, b))] = PatchTuple(form, a, b, "a" if sign > 0 else "b", certainty, by)
+    content = np.array([contents.index(shards[s].content) for s, _, _ in clips])
+    names = shards[0].labels
+    labels = {
+        name: np.array([shards[s].labels[name][v, p] for s, p, v in clips], np.float32) for name in names
+    }
+    found: dict[tuple[int, int], PatchTuple] = {}
+    for _ in range(ROUNDS):
+        drawn = rng.integers(len(clips), size=(4 * wanted, 2))
+        a, b = drawn[content[drawn[:, 0]] != content[drawn[:, 1]]].T
+        sign, certainty = preference(
+            {name: values[a] for name, values in labels.items()},
+            {name: values[b] for name, values in labels.items()},
+            same_source=False,
+        )
+        for k in np.flatnonzero(sign):
+            if len(found) == wanted:
+                return list(found.values())
+            x, y = int(a[k]), int(b[k])
+            row = _tuple("two", clips[x], clips[y], int(sign[k]), float(certainty[k]), "labels", swap=False)
+            found.setdefault((min(x, y), max(x, y)), row)
     return list(found.values())
 
 
