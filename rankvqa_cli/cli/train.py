@@ -43,6 +43,13 @@ TEACHER = "rankvqa"
     "--teach",
     help="Teacher: A,B of order, label, damage: what pairs are ranked by  [default: all there are]",
 )
+@click.option(
+    "--pooling",
+    default="stanet",
+    show_default=True,
+    type=click.Choice(["stanet", "mean"]),
+    help="Teacher, stage two: learn what each place counts, or count all alike.",
+)
 @click.option("--leave-out", help="Stage two: a content that is only scored, into RUN/left_out.csv.")
 @click.option("--cache", type=FOLDER, help="Where decoded pictures are kept  [default: RUN]")
 @click.option("--steps", default=4000, show_default=True, type=click.IntRange(1))
@@ -75,6 +82,7 @@ def command(
     colours: str,
     frames: int | None,
     teach: str | None,
+    pooling: str,
     leave_out: str | None,
     cache: Path | None,
     steps: int,
@@ -156,7 +164,14 @@ def command(
                 fold=fold,
                 folds=folds,
             )
-            sha256 = train_teacher(corpus, folder, out, name, first, say)
+            if scored is not None and start is not None:
+                from rankvqa_cli.training.pooling import PoolingData, PoolingOptions, train_pooling
+
+                pooled = PoolingOptions(pooling="mean" if pooling == "mean" else "stanet")
+                whole = PoolingData(scored, start, cache or folder, leave_out, fold, folds, pooled)
+                sha256 = train_pooling(corpus, whole, folder, out, name, loop, say)
+            else:
+                sha256 = train_teacher(corpus, folder, out, name, first, say)
         else:
             from rankvqa_cli.models.patchnet import TINY, PatchNetConfig
             from rankvqa_cli.training.student import (

@@ -46,7 +46,7 @@ class FrozenNetworks:
                 session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
             except OSError as error:
                 raise ModelError(f"cannot read the network {str(file)!r}: {error.strerror}") from error
-            except Exception as error:
+            except _refusals() as error:
                 raise ModelError(f"{str(file)!r} is no ONNX network: {str(error).splitlines()[0]}") from error
             digest.update(hashlib.sha256(data).digest())
             self._sessions.append((file, session))
@@ -61,6 +61,14 @@ class FrozenNetworks:
                 raise ModelError(f"the network {str(file)!r} does not give one finite vector an image")
             found.append(np.asarray(vectors, np.float32))
         return np.concatenate(found, axis=1)
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises for a file: its errors have no class in common but Exception."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented")
+    return tuple(getattr(state, name) for name in (*names, "RuntimeException"))
 
 
 def damage(

@@ -14,7 +14,7 @@ from rankvqa_cli.training.score_cache import ScoreCache
 from rankvqa_cli.training.sources import STILL_SUFFIXES
 
 #: Scaled copies that lie on the disk at a time.
-STILLS_AT_ONCE = 32
+STILLS_AT_ONCE = 8
 VIDEOS_AT_ONCE = 4
 
 #: (distorted files, reference) to one score a name for each file.
@@ -50,7 +50,7 @@ def measure_set(
             )
     scores: dict[str, dict[int, float]] = {name: {} for each in instruments for name in each.identities}
     for reference, members in _by_reference(ratings.rows):
-        for batch in _batches(members, size is not None):
+        for batch in _batches(members):
             for instrument in instruments:
                 _measure_batch(instrument, reference, batch, ratings, size, cache, scores)
             advance(len(batch))
@@ -64,9 +64,7 @@ def _by_reference(rows: Iterable[Rating]) -> list[tuple[Path | None, list[Rating
     return list(groups.items())
 
 
-def _batches(members: list[Rating], copied: bool) -> list[list[Rating]]:
-    if not copied:
-        return [members]
+def _batches(members: list[Rating]) -> list[list[Rating]]:
     stills = all(rating.distorted.suffix.lower() in STILL_SUFFIXES for rating in members)
     most = STILLS_AT_ONCE if stills else VIDEOS_AT_ONCE
     return [members[start : start + most] for start in range(0, len(members), most)]

@@ -58,6 +58,13 @@ class ScoredSet:
     def only(self, content: str) -> ScoredSet:
         return self._pick([i for i, stimulus in enumerate(self.stimuli) if stimulus.content == content])
 
+    def rows_of(self, content: str) -> list[int]:
+        """Where the stimuli of ``content`` stand. Raises InputError where there are none."""
+        rows = [i for i, stimulus in enumerate(self.stimuli) if stimulus.content == content]
+        if not rows:
+            raise InputError(f"the scored set has no content {content!r} to leave out")
+        return rows
+
     def _pick(self, rows: Sequence[int]) -> ScoredSet:
         return ScoredSet(
             tuple(self.stimuli[i] for i in rows),

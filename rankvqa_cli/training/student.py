@@ -7,7 +7,7 @@ with people's opinions beside the corpus.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from rankvqa_cli.training.loop import LoopOptions, fit
 from rankvqa_cli.training.losses import above_floor
 from rankvqa_cli.training.opinions import OpinionOptions, OpinionTask, opinion_scores
 from rankvqa_cli.training.parallel import first_alone, once
-from rankvqa_cli.training.scored import ScoredSet, load_scored
+from rankvqa_cli.training.scored import Stimulus, load_scored
 from rankvqa_cli.training.tasks import RankingTask, RankingWeights
 
 Say = Callable[[str], None]
@@ -87,7 +87,7 @@ def train_on_opinions(
     task.module.eval()
     if held_out is not None:
         rest = held_out
-        once(lambda: _write_left_out(run / "left_out.csv", rest, opinion_scores(task.module, rest)))
+        once(lambda: write_left_out(run / "left_out.csv", rest.stimuli, opinion_scores(task.module, rest)))
     provenance = f"stage two from {sha256[:12]} on {corpus.name} and {data.scores.name}"
     provenance += f", seed {options.loop.seed}, {options.loop.steps} steps"
     return write_student(network, task.module.calibration, out, name, provenance)
@@ -112,11 +112,12 @@ def _start_scale(module: nn.Module, calibration: Calibration) -> None:
             module.get_parameter(parameter).fill_(float(np.log(value)))
 
 
-def _write_left_out(path: Path, scored: ScoredSet, scores: list[float]) -> None:
+def write_left_out(path: Path, stimuli: Sequence[Stimulus], scores: Sequence[float]) -> None:
+    """The scores that a run gave to the content it never learned from."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["distorted", "content", "mos", "score"])
-        for stimulus, score in zip(scored.stimuli, scores, strict=True):
+        for stimulus, score in zip(stimuli, scores, strict=True):
             writer.writerow([stimulus.distorted, stimulus.content, stimulus.mos, f"{score:.5f}"])
 
 

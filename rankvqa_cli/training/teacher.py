@@ -29,6 +29,7 @@ from rankvqa_cli.training.datasets import BatchOptions, SourceShard, load_corpus
 from rankvqa_cli.training.frozen import FrozenNetworks, corpus_damage
 from rankvqa_cli.training.loop import LoopOptions, fit
 from rankvqa_cli.training.losses import above_floor
+from rankvqa_cli.training.parallel import first_alone, once
 from rankvqa_cli.training.teacher_task import TeacherModule, TeacherTask, TeacherWeights
 
 Say = Callable[[str], None]
@@ -149,7 +150,7 @@ def write_teacher(
         clip_frames=config.network.frames,
         provenance=provenance,
     )
-    return write_model(out, header, tensors)
+    return once(lambda: write_model(out, header, tensors))
 
 
 def _begin(options: TeacherOptions) -> tuple[RankVQAConfig, PQANet, RankVQAParts, Calibration]:
@@ -167,4 +168,4 @@ def _damage(
     if not options.frozen:
         return None
     networks = FrozenNetworks(options.frozen, torch.get_num_threads())
-    return corpus_damage(shards, networks, run / "frozen", say)
+    return first_alone(lambda: corpus_damage(shards, networks, run / "frozen", say))

@@ -1,0 +1,128 @@
+"""What a trained PQANet saw of many pictures, kept so that pooling can be trained without running it again."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rankvqa_cli.models.contract import Clip
+from rankvqa_cli.models.evidence import Evidence
+from rankvqa_cli.models.manifest import write_atomically
+from rankvqa_cli.models.rankvqa import RankVQA
+from rankvqa_cli.training.datasets import SourceShard, to_planes
+from rankvqa_cli.training.frozen import AS_THEY_ARE
+from rankvqa_cli.training.scored import ScoredSet, planes_of
+from rankvqa_cli.types import FrameFormat
+
+#: Distorted pictures that are compared with one reference at a time: bounds the memory.
+AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Observations:
+    """N pictures of R x C patches: ``energy`` and ``reserve`` (N, LEVELS + K, R, C) of each patch, and STANet's
+    ``positions`` (N, channels, R, C). All float32."""
+
+    energy: Tensor
+    reserve: Tensor
+    positions: Tensor
+
+    def pick(self, rows: Sequence[int] | NDArray[np.int64]) -> Observations:
+        chosen = torch.as_tensor(rows)
+        return Observations(self.energy[chosen], self.reserve[chosen], self.positions[chosen])
+
+
+def observe_scored(
+    model: RankVQA, scored: ScoredSet, cache: Path, say: Callable[[str], None]
+) -> Observations:
+    """One row a stimulus. ``model`` has a readout and a STANet; ``cache`` keeps the result by model and pictures."""
+    names = [f"{s.distorted}|{s.reference}" for s in scored.stimuli]
+    key = _key(model, "\n".join([f"{scored.width}x{scored.height}", *names]))
+    path = cache / f"observed-{key}.npz"
+    if path.exists():
+        return _load(path)
+    rows: list[tuple[Tensor, Tensor, Tensor]] = []
+    order: list[int] = []
+    for reference in sorted(set(scored.reference_at)):
+        members = [i for i, at in enumerate(scored.reference_at) if at == reference]
+        for first in range(0, len(members), AT_ONCE):
+            some = members[first : first + AT_ONCE]
+            rows += _observe(
+                model,
+                _clip(*planes_of(scored, reference)),
+                [_clip(*planes_of(scored, scored.distorted_at[i])) for i in some],
+            )
+            order += some
+        say(f"seen {len(order)} of {len(scored.stimuli)} pictures")
+    return _keep(path, [rows[place] for place in np.argsort(order)])
+
+
+def observe_corpus(
+    model: RankVQA, shards: Sequence[SourceShard], places: int, cache: Path, say: Callable[[str], None]
+) -> list[Observations]:
+    """A source: the middle frame of each version at its first ``places`` patches, row = version * places + place."""
+    found = []
+    for shard in shards:
+        path = cache / f"observed-{_key(model, repr((shard.name, shard.versions, places)))}.npz"
+        if not path.exists():
+            middle = shard.reference.shape[1] // 2
+            view = slice(middle, middle + 1)
+            rows: list[list[tuple[Tensor, Tensor, Tensor]]] = []
+            for place in range(places):
+                reference = _clip(*to_planes(shard.reference[place, view], AS_THEY_ARE))
+                versions = [_clip(*to_planes(v[place, view], AS_THEY_ARE)) for v in shard.distorted]
+                rows.append(_observe(model, reference, versions))
+            _keep(path, [row[v] for v in range(len(shard.versions)) for row in rows])
+            say(f"seen {shard.name}")
+        found.append(_load(path))
+    return found
+
+
+def _observe(
+    model: RankVQA, reference: Clip, distorted: Sequence[Clip]
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    reserve, seen = model.observe(reference, distorted)
+    assert reserve is not None
+    yardstick = _by_patch(reserve)
+    rows = []
+    for each in seen:
+        assert each.positions is not None
+        rows.append((_by_patch(each.evidence), yardstick, each.positions[0].cpu()))
+    return rows
+
+
+def _by_patch(evidence: Evidence) -> Tensor:
+    """(LEVELS + K, R, C) of a still."""
+    assert evidence.channels is not None
+    return torch.cat([evidence.levels, evidence.channels[0]]).cpu()
+
+
+def _clip(luma: Tensor, chroma: Tensor) -> Clip:
+    form = FrameFormat(luma.shape[2], luma.shape[1], "yuv420p", 8, (2, 2), full_range=False, matrix="bt709")
+    return Clip(luma, chroma[:, 0], chroma[:, 1], form)
+
+
+def _key(model: RankVQA, what: str) -> str:
+    return hashlib.sha256(f"{model.info.weights_sha256}\n{what}".encode()).hexdigest()[:24]
+
+
+def _keep(path: Path, rows: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Observations:
+    columns = [torch.stack(column).numpy() for column in zip(*rows, strict=True)]
+    buffer = io.BytesIO()
+    np.savez(buffer, energy=columns[0], reserve=columns[1], positions=columns[2])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, buffer.getvalue())
+    return _load(path)
+
+
+def _load(path: Path) -> Observations:
+    with np.load(path) as data:
+        return Observations(*(torch.from_numpy(data[name]) for name in ("energy", "reserve", "positions")))

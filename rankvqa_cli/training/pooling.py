@@ -1,0 +1,204 @@
+"""Stage two of the teacher: STANet and the readout learn from people's scores of whole pictures, PQANet stays as it is.
+
+Because PQANet is frozen, a step costs milliseconds, and leaving out each content in turn costs minutes. Patches of the
+corpus go along, so that what is ordered by construction stays in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+
+from rankvqa_cli.models.compute import choose
+from rankvqa_cli.models.contract import Calibration
+from rankvqa_cli.models.rankvqa import RankVQA
+from rankvqa_cli.models.rankvqa_parts import RankVQAParts, stanet_channels
+from rankvqa_cli.models.reserve import Readout
+from rankvqa_cli.models.stanet import STANet
+from rankvqa_cli.training.datasets import SourceShard, load_corpus, split_by_content
+from rankvqa_cli.training.loop import LoopOptions, fit
+from rankvqa_cli.training.losses import above_floor, log_distance, ranking_loss, scale_loss
+from rankvqa_cli.training.observations import Observations, observe_corpus, observe_scored
+from rankvqa_cli.training.orders import SURE
+from rankvqa_cli.training.parallel import first_alone, once
+from rankvqa_cli.training.scored import ScoredSet, load_scored
+from rankvqa_cli.training.student import write_left_out
+from rankvqa_cli.training.teacher import read_teacher, write_teacher
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PoolingOptions:
+    """A step takes ``stimuli`` scored pictures and ``groups`` patches of the corpus with all their versions. Weights:
+    ``opinion`` of pairs and scale, ``order`` of the corpus, ``keep`` of the readout's squared distance (of logarithms)
+    from stage one. ``width`` is the softness of an order of opinions, in points of 100."""
+
+    stimuli: int = 48
+    groups: int = 4
+    opinion: float = 1.0
+    order: float = 0.3
+    keep: float = 0.02
+    width: float = 8.0
+    places: int = 2
+    pooling: Literal["stanet", "mean"] = "stanet"
+
+
+@dataclass(frozen=True)
+class PoolingData:
+    """``scores`` is a CSV of scored pictures, ``start`` the stage-one file, ``cache`` keeps decoded pictures and what
+    was seen of them, ``leave_out`` names a content that is scored at the end and never learned from."""
+
+    scores: Path
+    start: Path
+    cache: Path
+    leave_out: str | None = None
+    fold: int = 0
+    folds: int = 5
+    options: PoolingOptions = field(default_factory=PoolingOptions)
+
+
+class PoolingModule(nn.Module):
+    """STANet (None: a plain mean), the readout, and the curve that makes 25 x (MOS - 1) of distances."""
+
+    def __init__(
+        self, stanet: STANet | None, readout: Readout, calibration: Calibration, frames: int
+    ) -> None:
+        super().__init__()
+        self.stanet = stanet
+        self.readout = readout
+        self.frames = frames
+        self.log_gain = nn.Parameter(torch.tensor(1.0))
+        self.log_midpoint = nn.Parameter(torch.tensor(calibration.midpoint).log())
+        self.log_slope = nn.Parameter(torch.tensor(calibration.slope).log())
+
+    def forward(self, seen: Observations) -> Tensor:
+        """Log distances (N,)."""
+        weights = self.weights(seen).unsqueeze(1)  # (N, 1, R, C)
+        energy, reserve = ((side * weights).sum(dim=(2, 3)) for side in (seen.energy, seen.reserve))
+        return log_distance(self.readout(energy, reserve))
+
+    def weights(self, seen: Observations) -> Tensor:
+        """What each patch counts: (N, R, C), adding up to 1 over a picture."""
+        count, _, rows, columns = seen.positions.shape
+        if self.stanet is None or rows * columns == 1:
+            return torch.full((count, rows, columns), 1 / (rows * columns))
+        clip = seen.positions.unsqueeze(1).expand(-1, self.frames, -1, -1, -1)
+        return self.stanet.weights(clip).sum(dim=1)
+
+    def score(self, log_distances: Tensor) -> Tensor:
+        return 100 * torch.sigmoid(self.log_slope.exp() * (self.log_midpoint - log_distances))
+
+    @property
+    def calibration(self) -> Calibration:
+        return Calibration(self.log_midpoint.exp().item(), self.log_slope.exp().item())
+
+
+class PoolingTask:
+    """Pairs and values of opinions, orders of the corpus. Rows ``held_out`` of the scored set are not learned from."""
+
+    def __init__(
+        self,
+        module: PoolingModule,
+        scored: tuple[ScoredSet, Observations],
+        held_out: Sequence[int],
+        corpus: Sequence[tuple[SourceShard, Observations]],
+        options: PoolingOptions,
+        seed: int,
+    ) -> None:
+        self.module = module
+        self.options = options
+        self.seed = seed
+        self.seen = scored[1]
+        self.labels = torch.tensor([stimulus.label for stimulus in scored[0].stimuli])
+        self.held_out = list(held_out)
+        left = set(held_out)
+        self.learned = np.array([row for row in range(len(self.labels)) if row not in left])
+        self.corpus = corpus
+        self.start = module.readout.log_weight.detach().clone()
+
+    def losses(self, index: int) -> dict[str, Tensor]:
+        options, gain = self.options, self.module.log_gain.exp()
+        rng = np.random.default_rng([self.seed, 2, index])
+        rows = rng.choice(self.learned, min(options.stimuli, len(self.learned)), replace=False)
+        logs, labels = self.module(self.seen.pick(rows)), self.labels[torch.as_tensor(rows)]
+        none = torch.zeros(len(rows), len(rows), dtype=torch.bool)
+        opinions = ranking_loss(logs, labels, none, gain, options.width)
+        order = logs.sum() * 0
+        for chosen in rng.choice(len(self.corpus), options.groups) if self.corpus else ():
+            shard, seen = self.corpus[chosen]
+            place = int(rng.integers(options.places))
+            mine = np.array(shard.usable(1))
+            better = torch.from_numpy(shard.better[np.ix_(mine, mine)][:, :, place] >= SURE)
+            found = self.module(seen.pick(mine * options.places + place))
+            nothing = torch.full((len(mine),), torch.nan)
+            order = order + ranking_loss(found, nothing, better, gain, 1.0)["order"] / options.groups
+        moved = (self.module.readout.log_weight - self.start).square().mean()
+        return {
+            "opinion_pairs": options.opinion * opinions["pairs"],
+            "opinion_scale": options.opinion * scale_loss(self.module.score(logs), labels),
+            "order": options.order * order,
+            "keep": options.keep * moved,
+        }
+
+    def validate(self, module: nn.Module) -> dict[str, float]:
+        """SROCC and RMSE (in points) on the content left out."""
+        if not self.held_out:
+            return {}
+        assert isinstance(module, PoolingModule)
+        scores = module.score(module(self.seen.pick(self.held_out))).numpy()
+        labels = self.labels[torch.as_tensor(self.held_out)].numpy()
+        return {
+            "left_srocc": float(spearmanr(scores, labels).statistic),
+            "left_rmse": float(np.sqrt(np.mean((scores - labels) ** 2))),
+        }
+
+
+def train_pooling(
+    corpus: Path, data: PoolingData, run: Path, out: Path, name: str, loop: LoopOptions, say: Say
+) -> str:
+    """Stage two: go on from ``data.start``; write ``out``, and the scores of a content left out to
+    ``run / "left_out.csv"``. Returns the sha256 of ``out``."""
+    header, config, network, parts, sha256 = read_teacher(data.start)
+    torch.manual_seed(loop.seed)
+    scored = first_alone(lambda: load_scored(data.scores, data.cache))
+    left = [] if data.leave_out is None else scored.rows_of(data.leave_out)
+    training, _ = split_by_content(load_corpus(corpus), data.fold, data.folds)
+    stanet = STANet(stanet_channels(config.network))
+    compute = choose(loop.device, loop.precision)
+    model = RankVQA(header, config, network, RankVQAParts(stanet, parts.readout), sha256)
+    model.to(compute.device, compute.dtype)
+    seen = first_alone(lambda: observe_scored(model, scored, data.cache, say))
+    patches = first_alone(lambda: observe_corpus(model, training, data.options.places, data.cache, say))
+    network.to(device="cpu", dtype=torch.float32)
+    stanet.cpu().train()
+    assert parts.readout is not None
+    module = PoolingModule(
+        stanet if data.options.pooling == "stanet" else None,
+        parts.readout.cpu(),
+        header.calibration,
+        config.network.frames,
+    )
+    task = PoolingTask(
+        module, (scored, seen), left, list(zip(training, patches, strict=True)), data.options, loop.seed
+    )
+    settings = {"options": asdict(data.options), "start": sha256, "left_out": data.leave_out or ""}
+    module.load_state_dict(fit(task, loop, run, say, settings))
+    module.eval()
+    if left:
+        with torch.inference_mode():
+            scores = module.score(module(seen.pick(left))).tolist()
+        stimuli = [scored.stimuli[row] for row in left]
+        once(lambda: write_left_out(run / "left_out.csv", stimuli, scores))
+    provenance = f"{header.provenance}; stage two from {sha256[:12]} on {data.scores.name}"
+    provenance += f", seed {loop.seed}, {loop.steps} steps"
+    whole = replace(config, stanet=module.stanet is not None)
+    kept = RankVQAParts(module.stanet, module.readout)
+    return write_teacher(whole, network, kept, above_floor(module.calibration), out, name, provenance)
