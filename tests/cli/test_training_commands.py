@@ -11,6 +11,9 @@ import pytest
 
 MOS = (4.6, 3.1, 1.7)
 
+CORPUS = ("corpus", "sources", "-o", "corpus", "--ladders", "1", "--rungs", "4", "--patches", "1")
+CORPUS += ("--codecs", "x264,mpeg2", "--degraded", "2", "--fold", "-1")
+
 
 def vqa(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "rankvqa_cli", *arguments]
@@ -48,9 +51,7 @@ def folder(ffmpeg: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
             rows.append([f"pictures/{picture.name}", f"pictures/{reference.name}", str(mos), name])
     with (folder / "mos.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
-    made = vqa(
-        "corpus", "sources", "-o", "corpus", "--ladders", "1", "--rungs", "4", "--patches", "1", cwd=folder
-    )
+    made = vqa(*CORPUS, cwd=folder)
     assert made.returncode == 0, made.stderr
     options = ["--data", "corpus", "--tiny", "--groups", "2", "--steps", "2", "--fold", "-1", "-threads", "2"]
     trained = vqa("train", *options, "-o", "one.safetensors", cwd=folder)
@@ -66,9 +67,7 @@ def test_trained_model_scores(folder: Path) -> None:
 
 def test_corpus_is_not_made_twice(folder: Path) -> None:
     before = (folder / "corpus" / "a" / "dist.npy").stat().st_mtime_ns
-    again = vqa(
-        "corpus", "sources", "-o", "corpus", "--ladders", "1", "--rungs", "4", "--patches", "1", cwd=folder
-    )
+    again = vqa(*CORPUS, cwd=folder)
     assert again.returncode == 0, again.stderr
     assert (folder / "corpus" / "a" / "dist.npy").stat().st_mtime_ns == before
 
@@ -98,10 +97,14 @@ def test_stage_two_learns_from_all_but_what_is_left_out(folder: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["train", "--data", "sources", "-o", "x.safetensors"], 3, "not a finished corpus"),
-        (["train", "--data", "corpus", "-o", "x.safetensors", "--scored", "mos.csv"], 2, "belong together"),
+        (["train", "--data", "corpus", "-o", "x.safetensors", "--scored", "mos.csv"], 2, "--scored needs --start"),
         (["train", "--data", "corpus", "-o", "x.safetensors", "--leave-out", "b"], 2, "need --scored"),
         (["corpus", "pictures/mos.csv", "-o", "out"], 3, "cannot read the source list"),
         (["corpus", "corpus/a", "-o", "out"], 2, "no video or still"),
+        ([*CORPUS, "--seed", "7"], 2, "made otherwise (seed 1, not 7)"),
+        (["corpus", "sources", "-o", "out", "--codecs", "h266"], 2, "no codec 'h266'"),
+        (["corpus", "sources", "-o", "out", "--sizes", "0.5,2"], 2, "below 1"),
+        (["corpus", "sources", "-o", "out", "--frames", "48"], 3, "gives 24 frames from 0 s; 48 are needed"),
     ],
 )
 def test_bad_input_is_one_line(folder: Path, arguments: list[str], code: int, message: str) -> None:
