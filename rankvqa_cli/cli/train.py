@@ -39,6 +39,7 @@ TEACHER = "rankvqa"
     help="Teacher: what the network sees.",
 )
 @click.option("--frames", type=click.IntRange(1, 12), help="Frames a clip  [default: teacher 1, student 2]")
+@click.option("--crop", type=click.IntRange(32), help="Pixels across shown of a patch  [default: all]")
 @click.option(
     "--teach",
     help="Teacher: A,B of order, label, damage: what pairs are ranked by  [default: all there are]",
@@ -81,6 +82,7 @@ def command(
     frozen: tuple[Path, ...],
     colours: str,
     frames: int | None,
+    crop: int | None,
     teach: str | None,
     pooling: str,
     leave_out: str | None,
@@ -117,6 +119,8 @@ def command(
         raise click.UsageError("--leave-out and --cache need --scored")
     if not teacher and (frozen or teach is not None):
         raise click.UsageError(f"--frozen and --teach are for the teacher: give --model {TEACHER}")
+    if crop is not None and crop % 2:
+        raise click.UsageError("--crop is even: chroma has half the samples")
     if not teacher and start is not None and scored is None:
         raise click.UsageError("--start without --scored goes on with the teacher's first stage only")
     import torch
@@ -131,7 +135,7 @@ def command(
     if threads is not None:
         torch.set_num_threads(threads)
     where = choose(local_device(device), precision)
-    batch = BatchOptions(groups=groups, frames=frames or (1 if teacher else 2))
+    batch = BatchOptions(groups=groups, frames=frames or (1 if teacher else 2), crop=crop)
     loop = LoopOptions(
         steps=steps,
         rate=rate,

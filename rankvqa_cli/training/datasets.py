@@ -159,13 +159,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """``labels`` are averaged. ``colour`` is the share of groups of which two clips lose colour fidelity."""
+    """``labels`` are averaged. ``colour`` is the share of groups of which two clips lose colour fidelity. ``crop``
+    pixels across are shown of each patch, anywhere in it; None shows all."""
 
     groups: int = 6
     slots: int = 4
     frames: int = 2
     labels: tuple[str, ...] = ("vmaf", "vmaf_v1")
     colour: float = 0.25
+    crop: int | None = None
 
 
 class Sampler:
@@ -186,6 +188,11 @@ class Sampler:
             if usable < options.slots:
                 few = f"{usable} versions of {shard.name!r}, a batch takes {options.slots} of one source"
                 raise InputError(f"the corpus has {few}: make it with more --ladders or --rungs")
+            side = round((shard.reference.shape[2] / 1.5) ** 0.5)
+            if options.crop is not None and options.crop > side:
+                raise InputError(
+                    f"the patches of {shard.name!r} are {side} pixels, a crop of {options.crop} is asked"
+                )
         self.shards = shards
         self.options = options
         self.seed = seed
@@ -206,8 +213,11 @@ class Sampler:
             chosen = rng.choice(shard.usable(o.frames), o.slots, replace=False)
             flips = rng.random(3) < 0.5
             view = slice(start, start + o.frames)
-            references.append(to_planes(shard.reference[place, view], flips))
-            clips = [to_planes(shard.distorted[e, place, view], flips) for e in chosen]
+            whole = [shard.reference[place, view], *(shard.distorted[e, place, view] for e in chosen)]
+            reference, *clips = [to_planes(clip, flips) for clip in whole]
+            if o.crop is not None:
+                reference, *clips = _cropped([reference, *clips], o.crop, rng)
+            references.append(reference)
             means = np.mean([shard.labels[k][chosen, place] for k in o.labels], axis=0)
             values = np.where(shard.labels_hold[chosen], means, np.nan).tolist()
             hurt = np.full(o.slots, np.nan) if self.damage is None else self.damage[shard.name][chosen, place]
@@ -236,6 +246,22 @@ class Sampler:
             slots=o.slots,
             frames=o.frames,
         )
+
+
+def _cropped(
+    clips: Sequence[tuple[Tensor, Tensor]], crop: int, rng: np.random.Generator
+) -> list[tuple[Tensor, Tensor]]:
+    """The same ``crop`` pixels across of every clip's luma and chroma, on a chroma sample."""
+    side = clips[0][0].shape[-1]
+    y, x = (2 * int(rng.integers((side - crop) // 2 + 1)) for _ in range(2))
+    half = crop // 2
+    return [
+        (
+            luma[..., y : y + crop, x : x + crop].contiguous(),
+            chroma[..., y // 2 : y // 2 + half, x // 2 : x // 2 + half].contiguous(),
+        )
+        for luma, chroma in clips
+    ]
 
 
 def shift_colour(chroma: Tensor, kind: int, strength: float) -> Tensor:

@@ -10,8 +10,7 @@ from torch import Tensor
 from rankvqa_cli.models.contract import Calibration, Clip
 from rankvqa_cli.models.pqanet import PQANet, PQANetConfig
 from rankvqa_cli.models.rankvqa import RankVQA, build
-from rankvqa_cli.models.rankvqa_parts import RankVQAConfig, stanet_channels
-from rankvqa_cli.models.stanet import STANet
+from rankvqa_cli.models.rankvqa_parts import RankVQAConfig, parts_of, parts_tensors
 from rankvqa_cli.models.store import ModelFile
 from rankvqa_cli.types import FrameFormat
 
@@ -62,11 +61,7 @@ def config(network: PQANetConfig = SMALL, **values: object) -> RankVQAConfig:
 def tensors(made: RankVQAConfig, seed: int = 0) -> dict[str, Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        found = dict(PQANet(made.network).state_dict())
-        if made.stanet:
-            pooling = STANet(stanet_channels(made.network))
-            found |= {f"stanet.{name}": value for name, value in pooling.state_dict().items()}
-    return found
+        return parts_tensors(PQANet(made.network), parts_of(made))
 
 
 def header(made: RankVQAConfig, name: str = "made") -> ModelFile:

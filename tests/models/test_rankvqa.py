@@ -20,9 +20,9 @@ INPUTS = ("luma", "rgb", "ycbcr")
 
 @pytest.mark.parametrize("mode", ["dense", "tiles"])
 @pytest.mark.parametrize("seen", INPUTS)
-@pytest.mark.parametrize("stanet", [False, True])
-def test_identical_clips_score_exactly_100(mode: str, seen: str, stanet: bool) -> None:
-    model = made.model(mode=mode, input=seen, stanet=stanet)
+@pytest.mark.parametrize(("stanet", "readout"), [(False, False), (True, False), (False, True), (True, True)])
+def test_identical_clips_score_exactly_100(mode: str, seen: str, stanet: bool, readout: bool) -> None:
+    model = made.model(mode=mode, input=seen, stanet=stanet, readout=readout)
     assert isinstance(model, FullReferenceModel)
     for dtype in (torch.float32, torch.bfloat16):
         for depth in (8, 10):
@@ -33,8 +33,9 @@ def test_identical_clips_score_exactly_100(mode: str, seen: str, stanet: bool) -
 
 
 @pytest.mark.parametrize("mode", ["dense", "tiles"])
-def test_more_noise_is_more_distance(mode: str) -> None:
-    model = made.model(mode=mode)
+@pytest.mark.parametrize("readout", [False, True])
+def test_more_noise_is_more_distance(mode: str, readout: bool) -> None:
+    model = made.model(mode=mode, readout=readout)
     one = made.clip(96, 128)
     outputs = model.score_clips(one, [made.worse(one, amount) for amount in (1, 4, 16, 64)])
     distances = [output.distance for output in outputs]
@@ -48,18 +49,19 @@ def test_every_size_gives_a_finite_score(size: tuple[int, int], mode: str) -> No
     for seen in INPUTS:
         for chroma in ((2, 2), (1, 1), None):
             one = made.clip(*size, chroma=chroma)
-            output = made.model(mode=mode, input=seen, stanet=True).score_clips(one, [made.worse(one, 30)])[0]
+            model = made.model(mode=mode, input=seen, stanet=True, readout=True)
+            output = model.score_clips(one, [made.worse(one, 30)])[0]
             assert math.isfinite(output.distance)
             assert 0 < output.score < 100
 
 
 @pytest.mark.parametrize("seen", INPUTS)
-@pytest.mark.parametrize("stanet", [False, True])
-def test_one_patch_is_the_same_in_both_modes(seen: str, stanet: bool) -> None:
+@pytest.mark.parametrize(("stanet", "readout"), [(False, False), (True, False), (True, True)])
+def test_one_patch_is_the_same_in_both_modes(seen: str, stanet: bool, readout: bool) -> None:
     one = made.clip(64, 64)
     other = made.worse(one, 12)
     dense, tiles = (
-        made.model(mode=mode, input=seen, stanet=stanet).score_clips(one, [other])[0].distance
+        made.model(mode=mode, input=seen, stanet=stanet, readout=readout).score_clips(one, [other])[0].distance
         for mode in ("dense", "tiles")
     )
     assert dense == pytest.approx(tiles, rel=1e-5)
@@ -94,9 +96,53 @@ def test_several_encodes_score_as_they_do_alone() -> None:
     one = made.clip(80, 100)
     others = [made.worse(one, amount) for amount in (3, 9)]
     for mode in ("dense", "tiles"):
-        model = made.model(mode=mode, stanet=True)
+        model = made.model(mode=mode, stanet=True, readout=True)
         together = [output.distance for output in model.score_clips(one, others)]
         assert together == [model.score_clips(one, [other])[0].distance for other in others]
+
+
+@pytest.mark.parametrize(("stanet", "readout"), [(False, False), (True, True)])
+def test_a_still_is_seen_once_and_scores_as_a_clip_of_equal_frames(stanet: bool, readout: bool) -> None:
+    """Frame by frame or at once: a clip whose frames are all the same takes the short way."""
+    one = made.clip(64, 70, frames=1)
+    still = dataclasses.replace(
+        one, luma=one.luma.repeat(3, 1, 1), cb=one.cb.repeat(3, 1, 1), cr=one.cr.repeat(3, 1, 1)
+    )
+    other = made.worse(one, 12)
+    luma = other.luma.repeat(3, 1, 1)
+    # One pixel in a corner differs by one code value between frames, so that the long way is taken.
+    luma[1, -1, -1] ^= 1
+    long_way = dataclasses.replace(still, luma=luma)
+    short_way = dataclasses.replace(still, luma=other.luma.repeat(3, 1, 1))
+    model = made.model(input="ycbcr", stanet=stanet, readout=readout)
+    assert colour.is_still(short_way)
+    assert not colour.is_still(long_way)
+    short, long = (model.score_clips(still, [each])[0].distance for each in (short_way, long_way))
+    assert short == pytest.approx(long, rel=2e-3)
+    assert short != long
+
+
+def test_the_mean_of_the_kept_maps_is_the_distance() -> None:
+    """With a readout the maps say where, and their scale is that of the distance."""
+    one = made.clip(64, 64)
+    model = made.model(readout=True)
+    model.keep_maps = True
+    output = model.score_clips(one, [made.worse(one, 9)])[0]
+    assert output.maps is not None
+    assert float(output.maps.mean()) == pytest.approx(output.distance, rel=1e-5)
+    assert output.weights is None
+
+
+@pytest.mark.parametrize("mode", ["dense", "tiles"])
+def test_stanet_weighs_frames_and_patches(mode: str) -> None:
+    one = made.clip(100, 130)
+    model = made.model(mode=mode, stanet=True, readout=True)
+    model.keep_maps = True
+    weights = model.score_clips(one, [made.worse(one, 9)])[0].weights
+    assert weights is not None
+    assert weights.shape == (3, 2, 3)
+    assert float(weights.sum()) == pytest.approx(1.0, abs=1e-5)
+    assert len(weights.unique()) > 1
 
 
 def test_maps_are_kept_on_demand_and_show_where() -> None:
