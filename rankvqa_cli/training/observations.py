@@ -111,7 +111,8 @@ def _clip(luma: Tensor, chroma: Tensor) -> Clip:
 
 
 def _key(model: RankVQA, what: str) -> str:
-    return hashlib.sha256(f"{model.info.weights_sha256}\n{what}".encode()).hexdigest()[:24]
+    precision = model.network.merge_layer(0).conv_first.weight.dtype
+    return hashlib.sha256(f"{model.info.weights_sha256}\n{precision}\n{what}".encode()).hexdigest()[:24]
 
 
 def _keep(path: Path, rows: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Observations:

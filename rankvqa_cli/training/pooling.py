@@ -172,7 +172,7 @@ def train_pooling(
     left = [] if data.leave_out is None else scored.rows_of(data.leave_out)
     training, _ = split_by_content(load_corpus(corpus), data.fold, data.folds)
     stanet = STANet(stanet_channels(config.network))
-    compute = choose(loop.device, loop.precision)
+    compute = choose(loop.device)  # as scoring chooses; the steps themselves are as the loop says
     model = RankVQA(header, config, network, RankVQAParts(stanet, parts.readout), sha256)
     model.to(compute.device, compute.dtype)
     seen = first_alone(lambda: observe_scored(model, scored, data.cache, say))
