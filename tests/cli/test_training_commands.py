@@ -97,7 +97,11 @@ def test_stage_two_learns_from_all_but_what_is_left_out(folder: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["train", "--data", "sources", "-o", "x.safetensors"], 3, "not a finished corpus"),
-        (["train", "--data", "corpus", "-o", "x.safetensors", "--scored", "mos.csv"], 2, "--scored needs --start"),
+        (
+            ["train", "--data", "corpus", "-o", "x.safetensors", "--scored", "mos.csv"],
+            2,
+            "--scored needs --start",
+        ),
         (["train", "--data", "corpus", "-o", "x.safetensors", "--leave-out", "b"], 2, "need --scored"),
         (["corpus", "pictures/mos.csv", "-o", "out"], 3, "cannot read the source list"),
         (["corpus", "corpus/a", "-o", "out"], 2, "no video or still"),
