@@ -23,18 +23,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rankvqa_cli.models.reserve import low_passed
+from rankvqa_cli.models.reserve import Readout, low_passed
 
 
 @dataclass(frozen=True)
 class PatchNetConfig:
     """Widths are channels. ``luma`` and ``chroma`` count the stem's filters, ``pyramid`` the features at 1/8, 1/16
-    and 1/32 of the luma size, ``trunk`` the error maps at each of these levels."""
+    and 1/32 of the luma size, ``trunk`` the error maps at each of these levels. ``readout``: distances are read off all
+    features, measured against the reference's reserve (see models.reserve)."""
 
     luma: int = 16
     chroma: int = 8
     pyramid: tuple[int, int, int] = (24, 40, 64)
     trunk: int = 32
+    readout: bool = False
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> PatchNetConfig:
@@ -160,6 +162,7 @@ class PatchNet(nn.Module):
         # Distances are divided by (reserve + floor) ** power; a power of 0 leaves them alone.
         self.reserve_power = nn.Parameter(torch.tensor(0.0), requires_grad=False)
         self.log_reserve_floor = nn.Parameter(torch.tensor(-3.0), requires_grad=False)
+        self.readout = Readout((3, config.luma, config.chroma, *config.pyramid)) if config.readout else None
 
     def features(self, luma: Tensor, chroma: Tensor, units: Units = PLAIN) -> Features:
         """Describe frames. ``luma`` (N, 1, H, W) and ``chroma`` (N, 2, H/2, W/2) float32, H and W multiples of 8;
@@ -224,6 +227,23 @@ class PatchNet(nn.Module):
         of (``luma``, ``chroma``), as in ``features``."""
         soft = self.features(low_passed(luma), low_passed(chroma), units)
         return frame_distances(self.compare(reference, soft, self.gates(reference, 1), 1))
+
+    def energies(self, reference: Features, distorted: Features, maps: Sequence[Tensor]) -> Tensor:
+        """What the readout is given: the means of ``compare``'s maps and the mean absolute differences of all features,
+        (N, 3 + channels) float32, a frame."""
+        levels = [level.mean(dim=(1, 2, 3)).unsqueeze(1) for level in maps]
+        channels = [
+            (near - far).abs().mean(dim=(2, 3), dtype=torch.float32)
+            for near, far in zip(reference, distorted, strict=True)
+        ]
+        return torch.cat([*levels, *channels], dim=1)
+
+    def reserve_energies(
+        self, reference: Features, luma: Tensor, chroma: Tensor, units: Units = PLAIN
+    ) -> Tensor:
+        """The same for single frames against their own low-passed versions; arguments as in ``reserve``."""
+        soft = self.features(low_passed(luma), low_passed(chroma), units)
+        return self.energies(reference, soft, self.compare(reference, soft, self.gates(reference, 1), 1))
 
     def content_scale(self, reserve: Tensor) -> Tensor:
         """What distances are divided by, for a reference with this reserve: same shape, > 0."""

@@ -77,11 +77,12 @@ class PatchNetModel:
         self._threads = 1
 
     def to(self, device: torch.device, dtype: torch.dtype) -> PatchNetModel:
-        """See FullReferenceModel. The stem stays in float32 whatever ``dtype`` is."""
+        """See FullReferenceModel. The stem and the readout stay in float32 whatever ``dtype`` is."""
         self.device = device
         self.network.to(device=device, dtype=dtype)
-        for stem in (self.network.stem_luma, self.network.stem_chroma):
-            stem.to(dtype=torch.float32)
+        for part in (self.network.stem_luma, self.network.stem_chroma, self.network.readout):
+            if part is not None:
+                part.to(dtype=torch.float32)
         return self
 
     def score_clips(self, reference: Clip, distorted: Sequence[Clip]) -> list[ClipOutput]:
@@ -90,7 +91,7 @@ class PatchNetModel:
         chunks = chunks_of(frames, reference.format.width * reference.format.height)
         self._hire(torch.get_num_threads() if self.device.type == "cpu" else 1)
         wave = min(self._threads, MOST_CHUNKS)
-        scaling = self._submit(self._content_scale, reference)
+        yardstick = self._submit(self._yardstick, reference)
         parts: list[list[tuple[Tensor, Tensor | None]]] = [[] for _ in distorted]
         before: list[Tensor] | None = None
         for first in range(0, len(chunks), wave):
@@ -106,17 +107,24 @@ class PatchNetModel:
                 before = [each.p16[-1:] for each in features]
             for position, each in enumerate(compared):
                 parts[position % len(distorted)].append(each.result())
-        scale = scaling.result()
-        return [self._output(pieces, scale) for pieces in parts]
+        measure = yardstick.result()
+        return [self._output(pieces, measure) for pieces in parts]
 
-    def _output(self, pieces: list[tuple[Tensor, Tensor | None]], scale: float) -> ClipOutput:
-        """From what ``_compare`` says of the chunks of a clip, and what its distances are divided by."""
-        distance = float(torch.cat([distances for distances, _ in pieces]).double().mean()) / scale
+    @torch.inference_mode()
+    def _output(self, pieces: list[tuple[Tensor, Tensor | None]], yardstick: Tensor) -> ClipOutput:
+        """From what ``_compare`` says of the chunks of a clip, and what it is measured against."""
+        mean = torch.cat([found for found, _ in pieces]).double().mean(dim=0)
+        if self.network.readout is None:
+            distance = float(mean / yardstick.double())
+        else:
+            distance = float(self.network.readout(mean.float().unsqueeze(0), yardstick.unsqueeze(0)))
         maps = [found for _, found in pieces if found is not None]
+        if not maps:
+            return ClipOutput(score=self.calibration(distance), distance=distance)
+        joined = torch.cat(maps)
+        whole = float(joined.double().mean())  # the maps' mean is to be the distance they led to
         return ClipOutput(
-            score=self.calibration(distance),
-            distance=distance,
-            maps=torch.cat(maps) / scale if maps else None,
+            self.calibration(distance), distance, joined * (distance / whole if whole > 0 else 0.0)
         )
 
     def _hire(self, threads: int) -> None:
@@ -140,15 +148,18 @@ class PatchNetModel:
         return done
 
     @torch.inference_mode()
-    def _content_scale(self, reference: Clip) -> float:
-        """What the distances of a clip are divided by; its middle frame speaks for its content."""
-        if float(self.network.reserve_power) == 0.0:
-            return 1.0
+    def _yardstick(self, reference: Clip) -> Tensor:
+        """What a clip is measured against: its reserve (K,), or without a readout what distances are divided by (). Its
+        middle frame speaks for its content."""
+        if self.network.readout is None and float(self.network.reserve_power) == 0.0:
+            return torch.ones(())
         middle = len(reference.luma) // 2
         planes = self._planes(reference, slice(middle, middle + 1))
         units = units_of(reference.format)
         features = self.network.features(*planes, units)
-        return float(self.network.content_scale(self.network.reserve(features, *planes, units)))
+        if self.network.readout is not None:
+            return self.network.reserve_energies(features, *planes, units)[0]
+        return self.network.content_scale(self.network.reserve(features, *planes, units))[0]
 
     @torch.inference_mode()
     def _describe(self, clip: Clip, chunk: slice) -> Features:
@@ -158,13 +169,16 @@ class PatchNetModel:
     def _compare(
         self, reference: Features, distorted: Features, before: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Distances (N,) of a chunk's frames, and by place (N, h, w) where that is asked for; ``before`` is the chunk
-        ahead's last frame at 1/16, of both."""
+        """Of a chunk's frames, distances (N,) or what the readout is given (N, K), and by place (N, h, w) where that is
+        asked for; ``before`` is the chunk ahead's last frame at 1/16, of both."""
         frames = len(reference.p16)
         gates = self.network.gates(reference, frames, None if before is None else before[0])
         error = None if before is None else before[1] - before[0]
         maps = self.network.compare(reference, distorted, gates, frames, error)
-        return frame_distances(maps), summed(maps, 0) if self.keep_maps else None
+        by_place = summed(maps, 0) if self.keep_maps else None
+        if self.network.readout is None:
+            return frame_distances(maps), by_place
+        return self.network.energies(reference, distorted, maps), by_place
 
     def _planes(self, clip: Clip, chunk: slice) -> tuple[Tensor, Tensor]:
         """Frames of a clip: luma (N, 1, H, W) and chroma (N, 2, H/2, W/2) code values, float32, padded."""
