@@ -61,6 +61,7 @@ class _Level:
         self._frames = frames
         self._shown = network.config.frames // frames
         self._head = network.head(level)
+        self._energy_width = network.config.energy_width(level)
         self._height, self._width = like.shape[-2:]
         batch, _, height, width = pad_to_multiple(like[:, :1], self._layer.window).shape
         bias = _bias(self._layer.conv_first).float()
@@ -85,7 +86,9 @@ class _Level:
             stacked = torch.cat([near, far, (near - far).abs_()], dim=1)
             self._merged[:, :, rows] += F.conv2d(stacked, weight, padding=1)[:, :, inner]
             if self._energy is not None:
-                self._energy[:, :, rows] += energy(stacked[:, None, 2 * channels :, inner])
+                self._energy[:, :, rows] += energy(
+                    stacked[:, None, 2 * channels :, inner], self._energy_width
+                )
 
     def map(self) -> Tensor:
         dtype = self._layer.conv_first.weight.dtype

@@ -30,7 +30,9 @@ FEATURE_LEVELS = (2, 5)  # the third and the sixth, what STANet looks at
 @dataclass(frozen=True)
 class PQANetConfig:
     """``frames`` a clip; ``widths`` of the pyramid's six levels in channels; ``dim``, ``heads``, ``window``
-    (places across) and ``hidden`` of the Swin blocks; ``dropout`` before the heads, in training only."""
+    (places across) and ``hidden`` of the Swin blocks; ``dropout`` before the heads, in training only.
+    ``energy_widths`` are the channel counts that scale the energies, None for ``widths``: a pruned network keeps those
+    of the network that it was cut from."""
 
     frames: int = 12
     widths: tuple[int, ...] = (16, 32, 64, 96, 128, 192)
@@ -40,6 +42,11 @@ class PQANetConfig:
     hidden: int = 64
     dropout: float = 0.5
     exact_identity: bool = False
+    energy_widths: tuple[int, ...] | None = None
+
+    def energy_width(self, level: int) -> int:
+        """The channel count that scales the energy of a level, 0 to 4."""
+        return (self.energy_widths or self.widths)[level]
 
 
 class _Scaling(nn.Module):
@@ -105,7 +112,9 @@ class PQANet(nn.Module):
             difference = (ref - dist).abs()
             stacked = torch.cat([ref, dist, difference], dim=2).flatten(1, 2)  # (B, T * 3 * width, h, w)
             level_map = self.head(level)(self.merge_layer(level)(stacked, shown))
-            found.append(gated(level_map, energy(difference)) if self.config.exact_identity else level_map)
+            if self.config.exact_identity:
+                level_map = gated(level_map, energy(difference, self.config.energy_width(level)))
+            found.append(level_map)
         return found
 
     def merge_frames_alike(self) -> None:
@@ -136,9 +145,12 @@ class PQANet(nn.Module):
         return found
 
 
-def energy(difference: Tensor) -> Tensor:
-    """How far the normalised features are apart: their absolute differences (B, T, width, h, w) -> (B, 1, h, w)."""
-    return difference.float().mean(dim=(1, 2)).unsqueeze(1) * math.sqrt(difference.shape[2])
+def energy(difference: Tensor, width: int) -> Tensor:
+    """How far the normalised features are apart: their absolute differences (B, T, channels, h, w) -> (B, 1, h, w),
+    over the root of ``width``, which is ``channels`` but in pruned networks."""
+    channels = difference.shape[2]
+    scale = math.sqrt(channels) * math.sqrt(channels / width)
+    return difference.float().mean(dim=(1, 2)).unsqueeze(1) * scale
 
 
 def gated(level_map: Tensor, energy: Tensor) -> Tensor:

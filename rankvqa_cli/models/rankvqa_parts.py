@@ -51,11 +51,14 @@ class RankVQAParts:
 def config_from_json(values: dict[str, Any]) -> RankVQAConfig:
     """A configuration from a model file's header. Raises ValueError or TypeError where it is not one."""
     network = dict(values["network"])
-    config = RankVQAConfig(
-        **{**values, "network": PQANetConfig(**{**network, "widths": tuple(network["widths"])})}
-    )
-    sizes = (config.patch, config.stride, config.network.frames, *config.network.widths)
-    if not all(type(size) is int and size > 0 for size in sizes) or len(config.network.widths) != LEVELS + 1:
+    network["widths"] = tuple(network["widths"])
+    if network.get("energy_widths") is not None:
+        network["energy_widths"] = tuple(network["energy_widths"])
+    config = RankVQAConfig(**{**values, "network": PQANetConfig(**network)})
+    scaled = config.network.energy_widths or config.network.widths
+    sizes = (config.patch, config.stride, config.network.frames, *config.network.widths, *scaled)
+    counts = {len(config.network.widths), len(scaled)}
+    if not all(type(size) is int and size > 0 for size in sizes) or counts != {LEVELS + 1}:
         raise ValueError("the configuration's sizes are not positive whole numbers")
     if config.input not in get_args(ColourInput) or config.mode not in get_args(Mode):
         raise ValueError("the configuration names an unknown input or mode")
@@ -65,7 +68,12 @@ def config_from_json(values: dict[str, Any]) -> RankVQAConfig:
 def config_to_json(config: RankVQAConfig) -> dict[str, Any]:
     """The configuration as a model file's header holds it, without tuples."""
     values = asdict(config)
-    values["network"]["widths"] = list(config.network.widths)
+    network = values["network"]
+    network["widths"] = list(config.network.widths)
+    if config.network.energy_widths is None:
+        del network["energy_widths"]  # of pruned networks only: headers without it say the same
+    else:
+        network["energy_widths"] = list(config.network.energy_widths)
     return values
 
 

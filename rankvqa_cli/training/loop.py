@@ -76,16 +76,17 @@ def fit(
     folder: Path,
     say: Callable[[str], None],
     settings: Mapping[str, Any] | None = None,
+    optimiser: Callable[[], torch.optim.Optimizer] | None = None,
 ) -> dict[str, Tensor]:
     """Train until ``options.steps`` and return the averaged parameters and buffers, in every process.
 
     ``folder`` keeps ``checkpoint.pt``, ``curve.csv`` and ``curve.png``; a run with the same folder, options and
     ``settings`` (what else decides this training: numbers, text, lists and dicts of them) goes on from the checkpoint,
-    on a CPU in fp32 to the same bits. Moves the module to the device, and seeds torch's generators before every
-    micro-batch. Raises ModelError for a checkpoint of another run and for a loss that is not finite, OutputError where
-    ``folder`` cannot be written.
+    on a CPU in fp32 to the same bits. ``optimiser`` makes one of the module's parameters, AdamW where it is None. Moves
+    the module to the device, and seeds torch's generators before every micro-batch. Raises ModelError for a checkpoint
+    of another run and for a loss that is not finite, OutputError where ``folder`` cannot be written.
     """
-    return _Run(task, options, folder, say, dict(settings or {})).train()
+    return _Run(task, options, folder, say, dict(settings or {}), optimiser).train()
 
 
 class _Run:
@@ -98,6 +99,7 @@ class _Run:
         folder: Path,
         say: Callable[[str], None],
         settings: dict[str, Any],
+        optimiser: Callable[[], torch.optim.Optimizer] | None,
     ) -> None:
         compute = choose(parallel.local_device(options.device), options.precision)
         self.task, self.folder, self.say = task, folder, say
@@ -106,8 +108,10 @@ class _Run:
         self.world = parallel.world()
         self.module = task.module.to(compute.device)
         self.parameters = [p for p in self.module.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(
-            self.parameters, lr=options.rate, weight_decay=options.weight_decay
+        self.optimiser = (
+            torch.optim.AdamW(self.parameters, lr=options.rate, weight_decay=options.weight_decay)
+            if optimiser is None
+            else optimiser()
         )
         self.average = _copied(self.module)
         self.rows: list[CurveRow] = []

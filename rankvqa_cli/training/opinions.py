@@ -10,6 +10,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from rankvqa_cli.models.contract import Calibration
+from rankvqa_cli.models.patchnet import PatchNet
 from rankvqa_cli.training.losses import ranking_loss, scale_loss
 from rankvqa_cli.training.scored import ScoredSampler, ScoredSet, planes_of
 from rankvqa_cli.training.tasks import RankedModule, RankingTask, batch_distances, device_of, picture_distance
@@ -30,6 +31,15 @@ class OpinionOptions:
     width: float = 8.0
 
 
+def learn_reserve(network: PatchNet) -> None:
+    """Let training find the power of the reserve that distances are divided by."""
+    for parameter in (network.reserve_power, network.log_reserve_floor):
+        parameter.requires_grad_(True)
+    if float(network.reserve_power.detach()) == 0.0:
+        with torch.no_grad():
+            network.reserve_power.fill_(RESERVE_POWER)
+
+
 class OpinionModule(nn.Module):
     """A RankedModule and the scale of opinions: labels of the corpus are VMAF's points, those of people MOS."""
 
@@ -37,12 +47,7 @@ class OpinionModule(nn.Module):
         super().__init__()
         self.ranked = ranked
         # Opinions are about contents too: from here on distances are divided by what the content could lose.
-        network = ranked.network
-        for parameter in (network.reserve_power, network.log_reserve_floor):
-            parameter.requires_grad_(True)
-        if float(network.reserve_power.detach()) == 0.0:
-            with torch.no_grad():
-                network.reserve_power.fill_(RESERVE_POWER)
+        learn_reserve(ranked.network)
         self.log_midpoint = nn.Parameter(ranked.log_midpoint.detach().clone())
         self.log_slope = nn.Parameter(ranked.log_slope.detach().clone())
 

@@ -79,7 +79,7 @@ def train_on_opinions(
     network.load_state_dict({key: value.float() for key, value in tensors.items()})
     torch.manual_seed(options.loop.seed)
     ranking = _ranking_task(corpus, network, options, say)
-    _start_scale(ranking.module, header.calibration)
+    start_scale(ranking.module, header.calibration)
     task = OpinionTask(ranking, training, held_out, data.options, options.loop.seed)
     settings = _settings(corpus, options) | asdict(data.options)
     settings |= {"scored": data.scores.name, "start": sha256, "leave_out": data.leave_out}
@@ -105,7 +105,7 @@ def _settings(corpus: Path, options: StudentOptions) -> dict[str, Any]:
     return {"corpus": corpus.name, **{key: value for key, value in asdict(options).items() if key != "loop"}}
 
 
-def _start_scale(module: nn.Module, calibration: Calibration) -> None:
+def start_scale(module: nn.Module, calibration: Calibration) -> None:
     """Begin with the curve that the model file has."""
     with torch.no_grad():
         for parameter, value in (("log_midpoint", calibration.midpoint), ("log_slope", calibration.slope)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from rankvqa_cli.models.contract import Calibration
-from rankvqa_cli.models.patchnet import PatchNet, frame_distances
+from rankvqa_cli.models.patchnet import Features, PatchNet, frame_distances
 from rankvqa_cli.models.patchnet_model import units_of
 from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard, to_planes
 from rankvqa_cli.training.losses import log_distance, ranking_loss, scale_loss
@@ -121,28 +122,41 @@ def score_place(module: RankedModule, shard: SourceShard, place: int, frames: in
     return log_distance(torch.stack(out))
 
 
+class Compared(NamedTuple):
+    """A batch under a PatchNet. ``planes`` and ``reference`` are of the references, once each; ``repeated``,
+    ``distorted`` and the level ``maps`` of every clip."""
+
+    planes: tuple[Tensor, Tensor]
+    reference: Features
+    repeated: Features
+    distorted: Features
+    maps: list[Tensor]
+
+
+def compare_batch(network: PatchNet, batch: Batch) -> Compared:
+    """Compare every distorted clip of a batch with its reference."""
+    device = device_of(network)
+    planes = _inputs(*batch.reference, device)
+    reference = network.features(*planes)
+    gates = network.gates(reference, batch.frames)
+    distorted = network.features(*_inputs(*batch.distorted, device))
+    clips = [_repeat(x, batch.groups, batch.slots) for x in (*reference, *gates)]
+    repeated = Features(*clips[: len(reference)])
+    maps = network.compare(repeated, distorted, type(gates)(*clips[len(reference) :]), batch.frames)
+    return Compared(planes, reference, repeated, distorted, maps)
+
+
 def batch_distances(network: PatchNet, batch: Batch, *, by_content: bool = False) -> Tensor:
     """Log distance (groups * slots,) of every distorted clip of a batch.
 
     ``by_content`` divides by the references' content scale, for stills (frames = 1). It teaches the scale alone: the
     network behind the reserve is not to be bent for it.
     """
-    device = device_of(network)
-    planes = _inputs(*batch.reference, device)
-    reference = network.features(*planes)
-    gates = network.gates(reference, batch.frames)
-    distorted = network.features(*_inputs(*batch.distorted, device))
-    repeated = [_repeat(x, batch.groups, batch.slots) for x in (*reference, *gates)]
-    maps = network.compare(
-        type(reference)(*repeated[: len(reference)]),
-        distorted,
-        type(gates)(*repeated[len(reference) :]),
-        batch.frames,
-    )
-    distance = frame_distances(maps).view(-1, batch.frames).mean(dim=1)
+    compared = compare_batch(network, batch)
+    distance = frame_distances(compared.maps).view(-1, batch.frames).mean(dim=1)
     if by_content:
         with torch.no_grad():
-            reserve = network.reserve(reference, *planes)
+            reserve = network.reserve(compared.reference, *compared.planes)
         distance = distance / network.content_scale(reserve).repeat_interleave(batch.slots)
     return log_distance(distance)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -40,11 +41,21 @@ class TeacherWeights:
     damage_width: float = 0.1
 
 
-class TeacherModule(nn.Module):
-    """PQANet and readout, with what only their training needs: the gain of the ranking losses, a scale for damage,
-    and the curve that makes scores of distances."""
+class Seen(NamedTuple):
+    """What a network makes of N clips. ``energy`` (N, E) is averaged where clips are pooled over places; ``reserve``
+    (N, E) or (N, 1) is what it is held against, None where it is a distance as it is. ``levels``, where asked for, are
+    differences by place, (N, C, h, w) at 1 / 2^key of the frame's size."""
 
-    def __init__(self, network: PQANet, readout: Readout, colours: colour.ColourInput) -> None:
+    energy: Tensor
+    reserve: Tensor | None
+    levels: dict[int, Tensor]
+
+
+class TeacherModule(nn.Module):
+    """PQANet and readout (None: a plain sum of the level maps), with what only their training needs: the gain of the
+    ranking losses, a scale for damage, and the curve that makes scores of distances."""
+
+    def __init__(self, network: PQANet, readout: Readout | None, colours: colour.ColourInput) -> None:
         super().__init__()
         self.network = network
         self.readout = readout
@@ -57,14 +68,31 @@ class TeacherModule(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Log distances (groups * slots,) of a batch's clips."""
+        seen = self.observe(batch)
+        return log_distance(self.distance(seen.energy, seen.reserve))
+
+    def observe(self, batch: Batch, *, maps: bool = False) -> Seen:
+        """A batch's clips, groups * slots of them. The level maps, and the absolute differences of every channel beside
+        them, are kept where ``maps`` asks for them."""
         groups, slots = batch.groups, batch.slots
         seen = self._seen(batch.reference)
         reference = self._pyramid(seen, groups)
-        soft = self._pyramid(low_passed(seen), groups)
+        reserve: Tensor | None = None
+        if self.readout is not None:
+            soft = self._pyramid(low_passed(seen), groups)
+            reserve = self._energies(reference, soft).repeat_interleave(slots, dim=0)
         distorted = self._pyramid(self._seen(batch.distorted), groups * slots)
         repeated = [level.repeat_interleave(slots, dim=0) for level in reference]
-        reserve = self._energies(reference, soft).repeat_interleave(slots, dim=0)
-        return log_distance(self.readout(self._energies(repeated, distorted), reserve))
+        levels: dict[int, Tensor] = {}
+        energy = self._energies(repeated, distorted, levels if maps else None)
+        return Seen(energy, reserve, levels)
+
+    def distance(self, energy: Tensor, reserve: Tensor | None) -> Tensor:
+        """Distances (N,) of what ``observe`` saw, or of its means over places."""
+        if self.readout is None:
+            return energy[:, :LEVELS].sum(dim=1).clamp_min(0)
+        found: Tensor = self.readout(energy, reserve)
+        return found
 
     def score(self, log_distances: Tensor) -> Tensor:
         """Log distances to 0 to 100; the same curve as models.contract.Calibration."""
@@ -74,14 +102,22 @@ class TeacherModule(nn.Module):
     def calibration(self) -> Calibration:
         return Calibration(self.log_midpoint.exp().item(), self.log_slope.exp().item())
 
-    def _energies(self, reference: Sequence[Tensor], distorted: Sequence[Tensor]) -> Tensor:
-        """As ``models.evidence.Evidence.energies`` of single patches: (B, LEVELS + K) float32."""
+    def _energies(
+        self,
+        reference: Sequence[Tensor],
+        distorted: Sequence[Tensor],
+        kept: dict[int, Tensor] | None = None,
+    ) -> Tensor:
+        """As ``models.evidence.Evidence.energies`` of single patches: (B, LEVELS + K) float32. Maps into ``kept``."""
         maps = self.network.level_maps(reference[:LEVELS], distorted[:LEVELS])
         levels = torch.stack([level.float().mean(dim=(1, 2, 3)) for level in maps], dim=1)
         channels = [
             (near - far).abs().mean(dim=(1, 3, 4), dtype=torch.float32)
             for near, far in zip(reference, distorted, strict=True)
         ]
+        if kept is not None:
+            for level, (near, far) in enumerate(zip(reference, distorted, strict=True)):
+                kept[level + 1] = torch.cat([*maps[level : level + 1], (near - far).abs().mean(dim=1)], dim=1)
         return torch.cat([levels, *channels], dim=1)
 
     def _pyramid(self, frames: Tensor, clips: int) -> list[Tensor]:
@@ -146,25 +182,36 @@ class TeacherTask:
         if not self.held_out:
             return {}
         assert isinstance(module, TeacherModule)
-        frames = self.options.frames
-        distances = [
-            np.stack([place_distances(module, shard, place, frames) for place in self._places(shard)], axis=1)
-            for shard in self.held_out
-        ]
-        usable = [shard.usable(frames) for shard in self.held_out]
-        return measure_held_out(self.held_out, distances, HELD_PLACES, self.options.labels, usable)
+        device = module.log_gain.device
+        return measure_places(lambda batch: module(batch.to(device)), self.held_out, self.options)
 
-    def _places(self, shard: SourceShard) -> range:
-        return range(min(HELD_PLACES, len(shard.reference)))
+
+def measure_places(
+    logs: Callable[[Batch], Tensor], held_out: Sequence[SourceShard], options: BatchOptions
+) -> dict[str, float]:
+    """``held_out.measure_held_out`` at the first places of every source, of a network that makes log distances (N,) of
+    a batch's clips."""
+    distances = [
+        np.stack(
+            [place_distances(logs, shard, place, options.frames) for place in _places(shard)],
+            axis=1,
+        )
+        for shard in held_out
+    ]
+    usable = [shard.usable(options.frames) for shard in held_out]
+    return measure_held_out(held_out, distances, HELD_PLACES, options.labels, usable)
+
+
+def _places(shard: SourceShard) -> range:
+    return range(min(HELD_PLACES, len(shard.reference)))
 
 
 def place_distances(
-    module: TeacherModule, shard: SourceShard, place: int, frames: int
+    logs: Callable[[Batch], Tensor], shard: SourceShard, place: int, frames: int
 ) -> NDArray[np.float32]:
     """Log distances (E,) of every version of a source at one place, from the ``frames`` frames in its middle."""
     first = (shard.reference.shape[1] - frames) // 2
     view = slice(first, first + frames)
-    device = module.log_gain.device
     found = []
     for version in shard.distorted:
         single = torch.zeros(1)
@@ -178,5 +225,5 @@ def place_distances(
             slots=1,
             frames=frames,
         )
-        found.append(float(module(batch.to(device))))
+        found.append(float(logs(batch)))
     return np.array(found, np.float32)
