@@ -186,12 +186,16 @@ class Integrity:
 
 @dataclass(frozen=True)
 class ClipScore:
-    """``start`` is inclusive and ``end`` exclusive, in frames of the reference (of the input without one)."""
+    """``start`` is inclusive and ``end`` exclusive, in frames of the reference (of the input without one).
+
+    ``members`` are the scores by each member of an ensemble alone, empty for other models.
+    """
 
     start: int
     end: int
     score: float
     padded: bool = False
+    members: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -214,8 +218,17 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class MemberView:
+    """What one member of an ensemble makes of a video by itself; ``weight`` is its share of the ensemble."""
+
+    name: str
+    weight: float
+    score: float
+
+
+@dataclass(frozen=True)
 class Result:
-    """One input scored by one model."""
+    """One input scored by one model. ``members`` is empty for models that have none."""
 
     input: str
     reference: str | None
@@ -231,6 +244,7 @@ class Result:
     wall_s: float
     fps: float
     warnings: tuple[str, ...] = ()
+    members: tuple[MemberView, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,14 @@ model_options = _stack(
         help="Frames between clip starts.  [default: a clip's length]",
     ),
     _option(
+        "--sample",
+        type=values.seconds,
+        default="0.5",
+        show_default=True,
+        metavar="TIME",
+        help="Without a reference: seconds between the frames that are looked at.",
+    ),
+    _option(
         "--device",
         type=values.device,
         default="auto",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -60,6 +60,35 @@ class FullReferenceModel(Protocol):
     def to(self, device: torch.device, dtype: torch.dtype) -> FullReferenceModel:
         """Move to where it computes: ``dtype`` is float32 or bfloat16. Returns self."""
         ...
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """A clip's verdict without a reference. ``score`` is 0 to 100; ``members`` is the same by each member alone."""
+
+    score: float
+    members: tuple[float, ...] = ()
+
+
+@runtime_checkable
+class NoReferenceModel(Protocol):
+    """Judges clips by themselves, ``clip_frames`` frames at a time. ``members`` are the names and weights of those whose
+    own views its opinions hold; the weights add up to 1."""
+
+    info: ModelInfo
+    clip_frames: int
+    members: tuple[tuple[str, float], ...]
+
+    def score_clips(self, clips: Sequence[Clip]) -> list[Opinion]:
+        """Score each of ``clips``; every clip has the same size and frame count."""
+        ...
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> NoReferenceModel:
+        """Move to where it computes: ``dtype`` is float32 or bfloat16. Returns self."""
+        ...
+
+
+Model: TypeAlias = FullReferenceModel | NoReferenceModel
 
 
 @dataclass(frozen=True)

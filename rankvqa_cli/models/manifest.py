@@ -20,7 +20,7 @@ from rankvqa_cli.types import ModelKind
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
-_PATH_LIKE = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".onnx")
+_PATH_LIKE = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".onnx", ".json")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
 from torch import Tensor
 
 from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models import patchnet_model, rankvqa
-from rankvqa_cli.models.contract import FullReferenceModel
+from rankvqa_cli.models.contract import FullReferenceModel, Model
+from rankvqa_cli.models.ptm.model import load_ptm
 from rankvqa_cli.models.store import ModelFile, locate, manifest, read_model
 
 Builder: TypeAlias = Callable[[ModelFile, dict[str, Tensor], str], FullReferenceModel]
@@ -34,13 +36,16 @@ def default_model(has_reference: bool) -> str:
     )
 
 
-def load(name_or_path: str) -> FullReferenceModel:
-    """Load a model by its name in a manifest, or from a model file, ready to score on the CPU in float32.
+def load(name_or_path: str) -> Model:
+    """Load a model by its name in a manifest, or from a model file or ``ensemble.json``, ready to score on the CPU in
+    float32.
 
     Raises UsageError for an unknown name and ModelError where the file is missing, damaged, swapped, of an
     unknown architecture, or where its tensors are not those that its header describes.
     """
     path, expected = locate(name_or_path)
+    if is_ensemble(path):
+        return load_ptm(path, expected)
     header, tensors, sha256 = read_model(path, expected)
     if header.architecture not in BUILDERS:
         known = ", ".join(sorted(BUILDERS))
@@ -56,3 +61,8 @@ def load(name_or_path: str) -> FullReferenceModel:
         raise ModelError(
             f"model file {str(path)!r}: header and tensors do not belong together ({reason}); get it again"
         ) from error
+
+
+def is_ensemble(path: Path) -> bool:
+    """Whether a model's file is an ensemble, which names other files, and no file of tensors."""
+    return path.suffix == ".json"

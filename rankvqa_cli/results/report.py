@@ -96,7 +96,21 @@ def result_json(result: Result) -> dict[str, JSON]:
         "alignment": alignment_json(result.alignment),
         "wall_s": number(result.wall_s, 3),
         "fps": number(result.fps, 3),
+        **({"members": _members_json(result)} if result.members else {}),
     }
+
+
+def _members_json(result: Result) -> list[JSON]:
+    """Each member's own view, pooled like the score, and of every clip in order."""
+    return [
+        {
+            "name": text(member.name),
+            "weight": number(member.weight, SCORE_DIGITS),
+            "score": number(member.score, SCORE_DIGITS),
+            "clips": [number(clip.members[i], SCORE_DIGITS) for clip in result.clips],
+        }
+        for i, member in enumerate(result.members)
+    ]
 
 
 def plan_json(plan: ComparisonPlan, results: Sequence[Result] = ()) -> dict[str, JSON]:

@@ -6,6 +6,7 @@ torch is not imported with this module: models are loaded in the background whil
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ from rankvqa_cli.types import (
     Alignment,
     ComparisonPlan,
     InputSpec,
+    PlannedInput,
     Progress,
     RawFormat,
     ReadOptions,
@@ -60,6 +62,7 @@ def score(
     frames: int | None = None,
     align: str | int = "auto",
     hop: int | None = None,
+    sample: float = 0.5,
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
@@ -73,10 +76,11 @@ def score(
     argv: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> Report:
-    """Score one or several videos against ``reference``; the arguments are the command line's options.
+    """Score one or several videos against ``reference``, or by themselves; the arguments are the command line's options.
 
     ``inputs`` and ``reference`` are file names, ``-`` is stdin. ``raw`` and ``ref_raw`` describe headerless video,
-    and are None where the file has a header. Scores are 0 to 100, higher is better; an input that equals the
+    and are None where the file has a header. ``sample`` is how many seconds lie between the frames
+    that a model without a reference sees. Scores are 0 to 100, higher is better; an input that equals the
     reference has exactly 100. ``heatmap`` is a .png, .mp4, .mkv or .webm to paint quality by place into (see
     ``results.heatmap_targets`` for several inputs or models), which ``overwrite`` may replace.
 
@@ -86,6 +90,7 @@ def score(
     """
     require_pool(pool)
     require_hop(hop, 1)
+    _require_sample(sample)
     gates = [parse_gate(text) for text in fail_under]
     paths = {} if heatmap is None else _heatmap_paths(heatmap, _names(inputs), reference, models, overwrite)
     options = ReadOptions(seek, duration, frames, threads, deinterlace)
@@ -98,10 +103,10 @@ def score(
     require_models(gates, [model.info.name for model in runtime.models])
     from rankvqa_cli.scoring.runner import Job
 
-    job = Job(plan, alignments, options, runtime, hop, allow_short, allow_damaged, progress)
+    job = Job(plan, alignments, options, runtime, hop, sample, allow_short, allow_damaged, progress)
     with _painting(job, paths, overwrite) as job:
         results = tuple(
-            summarise(job.reference, scores, model.info, clips, pool)
+            summarise(plan.reference, scores, model, clips, pool)
             for scores in _run_passes(job)
             for model, clips in zip(runtime.models, scores.clips, strict=True)
         )
@@ -139,6 +144,11 @@ def explain(
     options = ReadOptions(seek, duration, frames, threads, deinterlace)
     plan = _plan(inputs, reference, raw, ref_raw, options, allow_short)
     return plan, _align(plan, options, align)
+
+
+def _require_sample(sample: float) -> None:
+    if not 0 < sample < math.inf:
+        raise UsageError(f"--sample must be more than 0 seconds, not {sample:g}")
 
 
 def _plan(
@@ -183,9 +193,17 @@ def _painting(job: Job, paths: Mapping[tuple[int, int], str], overwrite: bool) -
         return
     from rankvqa_cli.scoring.heatmaps import Heatmaps
 
+    from rankvqa_cli.models.contract import NoReferenceModel
+
+    reference = job.plan.reference
     for model in job.runtime.models:
+        if reference is None or isinstance(model, NoReferenceModel):
+            raise UsageError(
+                f"--heatmap paints differences from a reference, and {model.info.name!r} sees none: leave it out"
+            )
         model.keep_maps = True
-    rate = job.reference.info.frame_rate
+    assert reference is not None, "a run has a model"
+    rate = reference.info.frame_rate
     with Heatmaps(paths, rate, overwrite=overwrite, threads=job.options.threads) as heatmaps:
         yield replace(job, heatmaps=heatmaps)
 
@@ -231,12 +249,13 @@ def _run_passes(job: Job) -> list[InputScores]:
     from rankvqa_cli.scoring.runner import run_pass
 
     lengths = [model.clip_frames for model in job.runtime.models]
-    waiting = deque(plan_passes(job.plan, job.alignments, inputs_that_fit(job.reference, lengths)))
+    most = 1 if job.plan.reference is None else inputs_that_fit(job.plan.reference, lengths)
+    waiting = deque(plan_passes(job.plan, job.alignments, most))
     scored: dict[int, InputScores] = {}
     with computing(job.runtime.compute):
         while waiting:
-            if scored or len(waiting) > 1:
-                _say_passes(job, waiting)
+            if job.plan.reference is not None and (scored or len(waiting) > 1):
+                _say_passes(job.plan.reference, job, waiting)
             work = waiting.popleft()
             outcome = run_pass(job, work)
             scored.update({scores.index: scores for scores in outcome.scores})
@@ -244,12 +263,12 @@ def _run_passes(job: Job) -> list[InputScores]:
     return [scored[index] for index in range(len(job.plan.inputs))]
 
 
-def _say_passes(job: Job, waiting: Sequence[Pass]) -> None:
+def _say_passes(reference: PlannedInput, job: Job, waiting: Sequence[Pass]) -> None:
     """Several decodes of the reference: say so, and refuse where it is a pipe."""
     names = "; ".join(
         ", ".join(quoted(job.plan.inputs[index].info.spec.path) for index in work.inputs) for work in waiting
     )
-    if job.reference.info.spec.path == "-":
+    if reference.info.spec.path == "-":
         raise InputError(
             f"the reference on stdin can be read once, but the inputs differ in offset or length ({names}): "
             "give it as a file"

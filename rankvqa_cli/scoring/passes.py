@@ -12,7 +12,7 @@ from rankvqa_cli.types import Alignment, ComparisonPlan, PlannedInput
 
 @dataclass(frozen=True)
 class Pass:
-    """One decode of the reference. ``inputs`` are indices into the plan's inputs.
+    """One decode of the reference, or of one input where there is none. ``inputs`` are indices into the plan's inputs.
 
     Frame n of the compared part is frame n + ``ref_skip`` of the reference; ``frames`` is how many frames are
     compared, None where that is seen only in the end.
@@ -44,10 +44,11 @@ def compared_frames(reference: PlannedInput, distorted: PlannedInput, alignment:
 def plan_passes(plan: ComparisonPlan, alignments: Sequence[Alignment], most_inputs: int) -> list[Pass]:
     """Inputs that share the same clips of the reference share a pass, at most ``most_inputs`` at a time.
 
-    An input of unknown length has a pass of its own: the others need not end where it does.
+    An input of unknown length has a pass of its own: the others need not end where it does. So has every input where
+    there is no reference.
     """
     if plan.reference is None:
-        return []
+        return [Pass((index,), 0, planned.info.frames) for index, planned in enumerate(plan.inputs)]
     groups: dict[tuple[int, int | None, int | None], list[int]] = {}
     for index, (planned, alignment) in enumerate(zip(plan.inputs, alignments, strict=True)):
         frames = compared_frames(plan.reference, planned, alignment)

@@ -1,4 +1,5 @@
-"""One pass: the reference and its inputs in lock step, clips to the models, and a verdict on what was read."""
+"""One pass: the reference and its inputs in lock step, or an input alone, clips to the models, and a verdict on what
+was read."""
 
 from __future__ import annotations
 
@@ -7,10 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fractions import Fraction
 
-from rankvqa_cli.errors import DamagedError, ModelError, UsageError
+from rankvqa_cli.errors import DamagedError, ModelError
 from rankvqa_cli.media.reader import FrameReader
 from rankvqa_cli.media.wording import quoted
+from rankvqa_cli.models.contract import Clip, ClipOutput, Model, NoReferenceModel, Opinion
 from rankvqa_cli.scoring.clips import require_hop
 from rankvqa_cli.scoring.heatmaps import Heatmaps, Painter
 from rankvqa_cli.scoring.integrity import Decoded, judge_damage, judge_lengths
@@ -29,17 +32,23 @@ class Job:
     options: ReadOptions
     runtime: Runtime
     hop: int | None = None
+    sample_s: float = 0.5
     allow_short: bool = False
     allow_damaged: bool = False
     progress: Callable[[Progress], None] | None = None
     heatmaps: Heatmaps | None = None
 
     @property
-    def reference(self) -> PlannedInput:
-        """The plan's reference. Raises UsageError where there is none."""
-        if self.plan.reference is None:
-            raise UsageError("there is nothing to compare with: give a reference (-ref)")
-        return self.plan.reference
+    def first_input(self) -> int:
+        """The lane of a pass's first input: the reference, where there is one, is lane 0."""
+        return 0 if self.plan.reference is None else 1
+
+    def grid(self, model: Model, rate: Fraction) -> tuple[int, int]:
+        """(clip length, hop) of ``model`` at ``rate`` frames a second: one that needs no reference sees a clip every
+        ``sample_s`` seconds."""
+        if not isinstance(model, NoReferenceModel):
+            return model.clip_frames, require_hop(self.hop, model.clip_frames)
+        return model.clip_frames, max(1, round(self.sample_s * rate))
 
 
 @dataclass(frozen=True)
@@ -65,13 +74,15 @@ class PassOutcome:
 
 
 def run_pass(job: Job, work: Pass) -> PassOutcome:
-    """Decode the reference and the inputs of ``work`` once, and score every clip with every model.
+    """Decode the reference, if there is one, and the inputs of ``work`` once, and score every clip with every model.
 
     Raises DamagedError and InputError (see ``integrity``) unless the job allows what was found, and ModelError where
     a model gives no number.
     """
     started = time.perf_counter()
-    planned = [job.reference, *(job.plan.inputs[index] for index in work.inputs)]
+    reference = () if job.plan.reference is None else (job.plan.reference,)
+    first = len(reference)
+    planned = [*reference, *(job.plan.inputs[index] for index in work.inputs)]
     with ExitStack() as stack:
         readers = [stack.enter_context(FrameReader(one, job.options)) for one in planned]
         scorer = _Scorer(job, work, planned, started)
@@ -82,31 +93,32 @@ def run_pass(job: Job, work: Pass) -> PassOutcome:
                 _require_all(clips, planned, readers)
         tallies = prefetcher.tallies()
         lanes = [lane for lane, tally in enumerate(tallies) if tally.compared == tallies[0].compared]
-        offsets = [0, *(job.alignments[index].offset for index in work.inputs)]
+        offsets = [*([0] * first), *(job.alignments[index].offset for index in work.inputs)]
         decoded, warnings = _judge(job, lanes, offsets, planned, readers, tallies)
     wall_s = time.perf_counter() - started
-    shared = tuple(f"the reference is {warning}" for warning in warnings[0])
+    shared = tuple(f"the reference is {warning}" for lane in lanes[:first] for warning in warnings[lane])
     return PassOutcome(
         scores=tuple(
             InputScores(
-                index=work.inputs[lane - 1],
+                index=work.inputs[lane - first],
                 planned=planned[lane],
-                alignment=job.alignments[work.inputs[lane - 1]],
+                alignment=job.alignments[work.inputs[lane - first]],
                 clips=scorer.clips(lane),
                 decoded=decoded[lane],
                 wall_s=wall_s,
                 warnings=(*shared, *warnings[lane]),
             )
-            for lane in lanes[1:]
+            for lane in lanes[first:]
         ),
-        left_out=tuple(index for lane, index in enumerate(work.inputs, 1) if lane not in lanes),
+        left_out=tuple(index for lane, index in enumerate(work.inputs, first) if lane not in lanes),
     )
 
 
 def _streams(
     job: Job, work: Pass, planned: Sequence[PlannedInput], readers: Sequence[FrameReader]
 ) -> list[Stream]:
-    skips = [work.ref_skip, *(dist_skip(job.alignments[index]) for index in work.inputs)]
+    skips = [dist_skip(job.alignments[index]) for index in work.inputs]
+    skips = [work.ref_skip] * job.first_input + skips
     slack = max(abs(job.alignments[index].offset) for index in work.inputs)
     return [
         Stream(reader, one.format.frame_bytes, skip, slack)
@@ -115,20 +127,21 @@ def _streams(
 
 
 class _Scorer:
-    """Feeds clips to the models and keeps their scores. Lane 0 is the reference, the inputs of the pass follow."""
+    """Feeds clips to the models and keeps their scores. Lane 0 is the reference, if there is one, the inputs of the pass
+    follow."""
 
     def __init__(self, job: Job, work: Pass, planned: Sequence[PlannedInput], started: float) -> None:
         self._job = job
         self._work = work
         self._planned = planned
         self._started = started
-        each = [(model.clip_frames, require_hop(job.hop, model.clip_frames)) for model in job.runtime.models]
+        each = [job.grid(model, planned[0].info.frame_rate) for model in job.runtime.models]
         self.grids = list(dict.fromkeys(each))
         self._grid_of = [self.grids.index(grid) for grid in each]
         self._scores: list[list[list[ClipScore]]] = [[[] for _ in each] for _ in planned]
         self._painters: dict[tuple[int, int], Painter] = {}
         if job.heatmaps is not None:
-            for lane, index in enumerate(work.inputs, 1):
+            for lane, index in enumerate(work.inputs, job.first_input):
                 for number in range(len(each)):
                     self._painters[lane, number] = job.heatmaps.start(index, number)
 
@@ -143,21 +156,28 @@ class _Scorer:
             for lane, frames in enumerate(clips.frames)
             if frames is not None
         }
-        reference = tensors.pop(0)
+        reference = tensors.pop(0) if self._job.first_input else None
         window, first = clips.window, self._work.ref_skip
         for number, model in enumerate(runtime.models):
             if self._grid_of[number] != clips.grid:
                 continue
-            outputs = model.score_clips(reference, list(tensors.values()))
+            outputs = _score(model, reference, list(tensors.values()))
             for lane, output in zip(tensors, outputs, strict=True):
                 if not math.isfinite(output.score):
                     raise ModelError(
                         f"the model {model.info.name!r} gives {output.score} for frames {window.start} to {window.end} "
                         f"of {quoted(self._planned[lane].info.spec.path)}: try --precision fp32"
                     )
-                score = ClipScore(first + window.start, first + window.end, output.score, window.padded)
+                members = output.members if isinstance(output, Opinion) else ()
+                score = ClipScore(
+                    first + window.start, first + window.end, output.score, window.padded, members
+                )
                 self._scores[lane][number].append(score)
-                if self._painters:
+                if (
+                    self._painters
+                    and isinstance(output, ClipOutput)
+                    and not isinstance(model, NoReferenceModel)
+                ):
                     self._painters[lane, number].add(score, tensors[lane], output, model)
                 self._report(lane, model.info.name, window.end)
 
@@ -167,6 +187,13 @@ class _Scorer:
         rate = done / (time.perf_counter() - self._started)
         path = self._planned[lane].info.spec.path
         self._job.progress(Progress(path, model, done, self._work.frames, rate))
+
+
+def _score(model: Model, reference: Clip | None, clips: Sequence[Clip]) -> Sequence[ClipOutput | Opinion]:
+    if isinstance(model, NoReferenceModel):
+        return model.score_clips(clips)
+    assert reference is not None, "models are held against the reference when they are loaded"
+    return model.score_clips(reference, clips)
 
 
 def _require_all(clips: ClipSet, planned: Sequence[PlannedInput], readers: Sequence[FrameReader]) -> None:
@@ -217,7 +244,7 @@ def _judge(
         else:
             read = readers[lane].frames_read
             decoded[lane] = Decoded(planned[lane].info, read, tally.compared, tally.left, at_end=False)
-    for lane in lanes[1:]:
+    for lane in lanes[1:]:  # none without a reference: an input alone is its own measure
         if planned[lane].pairing and decoded[lane].compared > 0:
             continue  # matched by presentation time: the plan knows which frames have no partner, and says so
         warnings[lane] += judge_lengths(decoded[0], decoded[lane], offsets[lane], allow_short=job.allow_short)

@@ -10,7 +10,7 @@ import torch
 from rankvqa_cli.errors import UsageError
 from rankvqa_cli.media.yuv import Plane, split_planes
 from rankvqa_cli.models.compute import Compute, choose
-from rankvqa_cli.models.contract import Clip, FullReferenceModel
+from rankvqa_cli.models.contract import Clip, Model
 from rankvqa_cli.models.registry import default_model, load
 from rankvqa_cli.scoring.grid import Rows
 from rankvqa_cli.types import Environment, FrameFormat
@@ -21,7 +21,7 @@ class Runtime:
     """Loaded models and where they compute."""
 
     compute: Compute
-    models: tuple[FullReferenceModel, ...]
+    models: tuple[Model, ...]
 
     def clip(self, frames: Rows, format: FrameFormat) -> Clip:
         """(T, frame_bytes) uint8 as planes on the device: views of ``frames`` on the CPU, copies elsewhere."""

@@ -11,18 +11,19 @@ import hashlib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models import colour
 from rankvqa_cli.models.contract import Clip
 from rankvqa_cli.models.manifest import write_atomically
+from rankvqa_cli.models.ptm.onnx import OnnxNetwork
 from rankvqa_cli.models.reserve import low_passed
 from rankvqa_cli.training.datasets import SourceShard, to_planes
+from rankvqa_cli.training.parallel import first_alone
 from rankvqa_cli.types import FrameFormat
 
 FLOOR = 1e-3
@@ -30,45 +31,20 @@ AS_THEY_ARE = np.zeros(3, np.bool_)  # neither mirrored nor transposed
 
 
 class FrozenNetworks:
-    """ONNX networks of one input, RGB (N, 3, H, W) float32 in 0 to 1, and one output, a vector an image."""
+    """ONNX networks of pictures (see ``models.ptm.onnx``), whose vectors stand one after the other."""
 
     def __init__(self, files: Sequence[Path], threads: int) -> None:
         """Raises ModelError naming the file that cannot be read or is no such network."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self._sessions: list[tuple[Path, Any]] = []
+        self._networks = [OnnxNetwork(file, threads=threads) for file in files]
         digest = hashlib.sha256()
-        for file in files:
-            try:
-                data = file.read_bytes()
-                session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-            except OSError as error:
-                raise ModelError(f"cannot read the network {str(file)!r}: {error.strerror}") from error
-            except _refusals() as error:
-                raise ModelError(f"{str(file)!r} is no ONNX network: {str(error).splitlines()[0]}") from error
-            digest.update(hashlib.sha256(data).digest())
-            self._sessions.append((file, session))
+        for network in self._networks:
+            digest.update(bytes.fromhex(network.sha256))
         self.key = digest.hexdigest()
 
     def features(self, images: Tensor) -> NDArray[np.float32]:
         """(N, 3, H, W) float32 in 0 to 1 -> (N, D), all networks' vectors one after the other."""
-        found = []
-        for file, session in self._sessions:
-            vectors = session.run(None, {session.get_inputs()[0].name: images.numpy()})[0]
-            if vectors.ndim != 2 or not np.isfinite(vectors).all():
-                raise ModelError(f"the network {str(file)!r} does not give one finite vector an image")
-            found.append(np.asarray(vectors, np.float32))
+        found = [network.vectors(images).numpy() for network in self._networks]
         return np.concatenate(found, axis=1)
-
-
-def _refusals() -> tuple[type[Exception], ...]:
-    """What ONNX Runtime raises for a file: its errors have no class in common but Exception."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented")
-    return tuple(getattr(state, name) for name in (*names, "RuntimeException"))
 
 
 def damage(
@@ -77,6 +53,16 @@ def damage(
     """Features (..., D) of the three pictures -> damage (...): lower is better."""
     moved = np.log(np.abs(distorted - reference) + FLOOR) - np.log(np.abs(soft - reference) + FLOOR)
     return np.asarray(moved.mean(axis=-1), np.float32)
+
+
+def label_corpus(
+    shards: Sequence[SourceShard], files: Sequence[Path], run: Path, say: Callable[[str], None]
+) -> dict[str, NDArray[np.float32]] | None:
+    """``corpus_damage`` by the networks in ``files``, kept under ``run``; None where there are none."""
+    if not files:
+        return None
+    networks = FrozenNetworks(files, torch.get_num_threads())
+    return first_alone(lambda: corpus_damage(shards, networks, run / "frozen", say))
 
 
 def corpus_damage(

@@ -1,0 +1,146 @@
+"""``vqa-score train --model ptm``: its own options, and what is done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from rankvqa_cli.cli import values
+
+PTM = "ptm"
+FILE = click.Path(dir_okay=False, path_type=Path)
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+#: Options of ``train`` that mean something here too; the others are for training on a corpus.
+SHARED = frozenset({"name", "corpus", "out", "run", "cache", "steps", "rate", "seed", "threads"})
+OWN = frozenset(
+    {"ensemble", "pseudo", "pseudo_weight", "size", "sample", "seeds", "weighting", "icid", "ablate"}
+)
+
+
+@dataclass(frozen=True)
+class PtmArguments:
+    """The options of ``ptm_options``, as given."""
+
+    ensemble: Path | None
+    pseudo: Path | None
+    pseudo_weight: float
+    size: tuple[int, int] | None
+    sample: float
+    seeds: int
+    weighting: str
+    icid: tuple[float, float, float]
+    ablate: bool
+
+
+def ptm_options(function: Function) -> Function:
+    """The options of PtmArguments, one parameter each."""
+    positive = click.FloatRange(0)
+    stack = (
+        click.option("--ensemble", type=FILE, help="ptm: the ensemble that 'vqa-score select-models' wrote."),
+        click.option("--pseudo", type=FILE, help="ptm: also learn from these labels, a CSV like --data."),
+        click.option(
+            "--pseudo-weight", default=0.3, show_default=True, type=positive, help="What each counts."
+        ),
+        click.option(
+            "--size", type=values.size, metavar="WxH", help="ptm: bring the files to this size first."
+        ),
+        click.option(
+            "--sample",
+            type=values.seconds,
+            default="0.5",
+            show_default=True,
+            metavar="TIME",
+            help="ptm: between frames.",
+        ),
+        click.option(
+            "--seeds", default=3, show_default=True, type=click.IntRange(1), help="ptm: heads a fold."
+        ),
+        click.option(
+            "--weights",
+            "weighting",
+            default="dbi",
+            show_default=True,
+            type=click.Choice(["dbi", "equal"]),
+            help="ptm: what members count.",
+        ),
+        click.option(
+            "--icid",
+            nargs=3,
+            type=positive,
+            default=(0.1, 0.1, 0.2),
+            show_default=True,
+            metavar="INTRA INTER MARGIN",
+            help="ptm: weights of intra-consistency and inter-divisibility, and the margin of its triplets.",
+        ),
+        click.option("--ablate", is_flag=True, help="ptm: also measure what each term of the loss is worth."),
+    )
+    for option in reversed(stack):
+        function = option(function)
+    return function
+
+
+def refuse_foreign(ptm: bool) -> None:
+    """UsageError for an option on the command line that is for the other kind of training."""
+    context = click.get_current_context()
+    for name in context.params:
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        foreign = name not in SHARED | OWN if ptm else name in OWN
+        if given and foreign:
+            option = next(each.opts[-1] for each in context.command.params if each.name == name)
+            whose = "training on a corpus" if ptm else f"--model {PTM}"
+            raise click.UsageError(f"{option} is for {whose}")
+
+
+def train(
+    data: Path,
+    out: Path,
+    run: Path | None,
+    cache: Path | None,
+    steps: int,
+    rate: float,
+    seed: int,
+    threads: int | None,
+    arguments: PtmArguments,
+) -> None:
+    """Train a head, and print the ensemble's file and the head's sha256."""
+    if arguments.ensemble is None:
+        raise click.UsageError(
+            f"--model {PTM} needs --ensemble: the members that 'vqa-score select-models' chose"
+        )
+    if out.suffix != ".json":
+        raise click.UsageError(f"{str(out)!r}: an ensemble is written as .json, with its head beside it")
+    import torch
+
+    from rankvqa_cli.training.features_cache import Sampling
+    from rankvqa_cli.training.fusing import FusingOptions
+    from rankvqa_cli.training.icid import IcidOptions
+    from rankvqa_cli.training.ptm_train import PtmData, PtmOptions, train_ptm
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    intra, inter, margin = arguments.icid
+    default = FusingOptions()
+    source = click.get_current_context().get_parameter_source
+    given = click.core.ParameterSource.COMMANDLINE
+    fusing = FusingOptions(
+        steps=steps if source("steps") is given else default.steps,
+        rate=rate if source("rate") is given else default.rate,
+        weighting="dbi" if arguments.weighting == "dbi" else "equal",
+        icid=IcidOptions(intra=intra, inter=inter, margin=margin),
+    )
+    folder = run if run is not None else out.with_suffix(".run")
+    sampling = Sampling(arguments.size, arguments.sample)
+    rated = PtmData(data, arguments.pseudo, arguments.pseudo_weight, sampling=sampling, cache=cache)
+    seeds = tuple(range(seed, seed + arguments.seeds))
+    options = PtmOptions(fusing, seeds, arguments.ablate)
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    sha256 = train_ptm(arguments.ensemble, rated, folder, out, out.stem, options, say)
+    click.echo(f"{out}\t{sha256}")

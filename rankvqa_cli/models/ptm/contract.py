@@ -1,0 +1,66 @@
+"""What the ensemble asks of a member: a frozen network that turns pictures, or clips, into vectors."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from rankvqa_cli.errors import ModelError
+
+Adapter = Literal["onnx", "transformers", "native"]
+View = Literal["crops", "detail", "whole"]
+
+
+class FrozenNetwork(Protocol):
+    """A network that is never trained here. It sees RGB in 0 to 1; its own normalisation is its own business.
+
+    ``layer`` names what its vector is read from and ``dimension`` is the vector's length. ``frames`` is 1 for a
+    network of pictures, else how many frames of a clip it takes. ``side`` is the only height and width that it takes,
+    None for any from ``least`` up.
+    """
+
+    adapter: Adapter
+    file: Path
+    sha256: str
+    layer: str
+    dimension: int
+    frames: int
+    side: int | None
+    least: int
+
+    def vectors(self, pictures: Tensor) -> Tensor:
+        """(N, 3, H, W), for clips (N, T, 3, H, W), float32 RGB in 0 to 1 -> (N, dimension) float32, all finite.
+
+        Raises ModelError where the network gives anything else.
+        """
+        ...
+
+    def to(self, device: torch.device) -> FrozenNetwork:
+        """Compute there, where the adapter can; float32 always. Returns self."""
+        ...
+
+
+def require_vectors(file: Path, found: Tensor, count: int) -> Tensor:
+    """``found`` as float32. Raises ModelError where it is not one finite vector for each of ``count`` pictures."""
+    if found.ndim != 2 or found.shape[0] != count or found.shape[1] < 1:
+        shape = " x ".join(map(str, found.shape))
+        raise ModelError(f"{str(file)!r} does not give one vector a picture but {shape or 'a single number'}")
+    found = found.to(torch.float32)
+    if not bool(torch.isfinite(found).all()):
+        raise ModelError(f"{str(file)!r} gives values that are not finite: it cannot be a member")
+    return found
+
+
+def read_bytes(file: Path) -> tuple[bytes, str]:
+    """A file's bytes and their sha256. Raises ModelError."""
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        raise ModelError(f"the network {str(file)!r} does not exist; check the path") from None
+    except OSError as error:
+        raise ModelError(f"cannot read the network {str(file)!r}: {error.strerror}") from error
+    return data, hashlib.sha256(data).hexdigest()

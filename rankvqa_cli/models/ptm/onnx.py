@@ -1,0 +1,110 @@
+"""Adapter ``onnx``: anything anybody exports that turns pictures into vectors, run by ONNX Runtime.
+
+One input, RGB (N, 3, H, W) or clips (N, T, 3, H, W) float32 in 0 to 1, with the network's own normalisation inside the
+graph; the vector is one of the graph's outputs. N, H and W may be fixed or open.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rankvqa_cli.errors import ModelError
+from rankvqa_cli.models.ptm import LEAST_SIDE
+from rankvqa_cli.models.ptm.contract import Adapter, read_bytes, require_vectors
+
+
+class OnnxNetwork:
+    """A session of ONNX Runtime as a ``contract.FrozenNetwork``."""
+
+    adapter: Adapter = "onnx"
+    least = LEAST_SIDE
+
+    def __init__(self, file: Path, layer: str = "", threads: int | None = None) -> None:
+        """``layer`` names an output of the graph, by default the first. Raises ModelError naming the file that is
+        missing, is no ONNX network, needs operators or shapes that it cannot have, or gives no vector."""
+        self.file = file
+        self._data, self.sha256 = read_bytes(file)
+        self._threads = threads
+        self._session = self._open(["CPUExecutionProvider"])
+        inputs, outputs = self._session.get_inputs(), [each.name for each in self._session.get_outputs()]
+        if len(inputs) != 1 or len(inputs[0].shape) not in (4, 5) or inputs[0].type != "tensor(float)":
+            raise ModelError(
+                f"{str(file)!r} does not take pictures: its input must be one float tensor (N, 3, H, W) or (N, T, 3, H, W)"
+            )
+        if layer and layer not in outputs:
+            raise ModelError(f"{str(file)!r} has no output {layer!r}: it has {', '.join(outputs)}")
+        self.layer = layer or outputs[0]
+        self._input = inputs[0].name
+        self._batch, self.frames, self.side = _sizes(file, inputs[0].shape)
+        self.dimension = self._tried()
+
+    def vectors(self, pictures: Tensor) -> Tensor:
+        step = self._batch or max(1, len(pictures))
+        if len(pictures) % step:
+            raise ModelError(f"{str(self.file)!r} takes {step} pictures at a time: export it with an open N")
+        found = [self._run(part) for part in torch.split(pictures.cpu().to(torch.float32), step)]
+        return require_vectors(self.file, torch.cat(found), len(pictures))
+
+    def to(self, device: torch.device) -> OnnxNetwork:
+        import onnxruntime
+
+        if device.type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            place = ("CUDAExecutionProvider", {"device_id": device.index or 0})
+            self._session = self._open([place, "CPUExecutionProvider"])
+        return self
+
+    def _open(self, providers: list[Any]) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads or torch.get_num_threads()
+        options.log_severity_level = 4  # what it has to say arrives as an exception
+        try:
+            return onnxruntime.InferenceSession(self._data, options, providers=providers)
+        except _refusals() as error:
+            raise ModelError(
+                f"{str(self.file)!r} is no ONNX network that can be run: {_line(error)}"
+            ) from error
+
+    def _run(self, pictures: Tensor) -> Tensor:
+        try:
+            found = self._session.run([self.layer], {self._input: np.ascontiguousarray(pictures.numpy())})[0]
+        except _refusals() as error:
+            shape = " x ".join(map(str, pictures.shape))
+            raise ModelError(f"{str(self.file)!r} cannot take pictures of {shape}: {_line(error)}") from error
+        return torch.from_numpy(np.asarray(found))
+
+    def _tried(self) -> int:
+        side = self.side or LEAST_SIDE
+        shape = (self._batch or 1, *([self.frames] if self.frames > 1 else []), 3, side, side)
+        return int(self.vectors(torch.zeros(shape)).shape[1])
+
+
+def _sizes(file: Path, shape: list[Any]) -> tuple[int | None, int, int | None]:
+    """(N, T, side) of an input's shape, in which a name or None stands for an open size."""
+    known = [size if isinstance(size, int) and size > 0 else None for size in shape]
+    batch, channels, height, width = known[0], known[-3], known[-2], known[-1]
+    frames = known[1] if len(known) == 5 else 1
+    if channels not in (3, None) or frames is None or height != width:
+        given = " x ".join(str(size) for size in shape)
+        raise ModelError(
+            f"{str(file)!r} takes {given}: three channels, a fixed number of frames and squares (or any size) are needed"
+        )
+    return batch, frames, height
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or ["no reason given"])[0][:200]
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises for a file: its errors have no class in common but Exception."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented")
+    return tuple(getattr(state, name) for name in (*names, "RuntimeException"))

@@ -1,0 +1,101 @@
+"""Features of frozen networks for a rated set, computed once: what never changes is never computed again."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rankvqa_cli.errors import InputError
+from rankvqa_cli.models.manifest import write_atomically
+from rankvqa_cli.models.ptm.contract import FrozenNetwork
+from rankvqa_cli.models.ptm.views import Views, features
+from rankvqa_cli.training.moments import moments
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How stimuli become moments: brought to ``size`` (width, height) or left as they are, every ``sample_s`` seconds."""
+
+    size: tuple[int, int] | None = None
+    sample_s: float = 0.5
+
+
+class FeatureCache:
+    """Features in ``folder``, keyed by what the stimulus' file and the network's file hold, the layer, the views and the
+    sampling. A stimulus' features are the mean over its moments."""
+
+    def __init__(self, folder: Path, views: Views, sampling: Sampling) -> None:
+        self._folder, self._views, self._sampling = folder, views, sampling
+
+    def matrices(
+        self,
+        networks: Sequence[FrozenNetwork],
+        files: Sequence[Path],
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> list[Array]:
+        """(files, features) of every network; a file is decoded only where something of it is missing.
+
+        ``advance`` is told of each finished file. Raises InputError, DamagedError and ModelError.
+        """
+        frames = max(network.frames for network in networks)
+        rows: list[list[Array]] = [[] for _ in networks]
+        for file in files:
+            for found, vector in zip(rows, self._vectors(networks, file, frames), strict=True):
+                found.append(vector)
+            advance(1)
+        return [np.stack(found) for found in rows]
+
+    def _vectors(self, networks: Sequence[FrozenNetwork], file: Path, frames: int) -> list[Array]:
+        digest = _digest(file)
+        paths = [self.path(network, digest, frames) for network in networks]
+        missing = [i for i, path in enumerate(paths) if not path.exists()]
+        if missing:
+            sums = self._measured([networks[i] for i in missing], file, frames)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for i, vector in zip(missing, sums, strict=True):
+                buffer = io.BytesIO()
+                np.save(buffer, vector)
+                write_atomically(paths[i], buffer.getvalue())
+        return [_read(path) for path in paths]
+
+    def path(self, network: FrozenNetwork, digest: str, frames: int) -> Path:
+        """Where the features are kept of the file with that sha256, seen in moments of ``frames`` frames."""
+        parts = (digest, str(frames), network.sha256, network.layer, repr(self._views), repr(self._sampling))
+        return self._folder / f"features-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:32]}.npy"
+
+    def _measured(self, networks: Sequence[FrozenNetwork], file: Path, frames: int) -> list[Array]:
+        sums = [
+            torch.zeros(self._views.length(network.dimension), dtype=torch.float64) for network in networks
+        ]
+        count = 0
+        for moment in moments(file, self._sampling.size, self._sampling.sample_s, frames):
+            for total, network in zip(sums, networks, strict=True):
+                total += features(network, moment, self._views)
+            count += 1
+        return [np.asarray((total / count).float().numpy()) for total in sums]
+
+
+def _digest(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read {str(file)!r}: {error.strerror}") from error
+
+
+def _read(path: Path) -> Array:
+    try:
+        return np.asarray(np.load(path), np.float32)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"the cached features {str(path)!r} cannot be read ({error}): delete the file"
+        ) from error

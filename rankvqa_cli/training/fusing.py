@@ -1,0 +1,178 @@
+"""Training the ensemble's head: features that were computed once, a small network, seconds; whole contents left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rankvqa_cli.models.ptm.fusion import Fusion, FusionConfig
+from rankvqa_cli.training.clusters import mos_clusters
+from rankvqa_cli.training.icid import IcidLoss, IcidOptions, icid_loss
+from rankvqa_cli.training.select import Weighting, dbi_weights
+
+Array = NDArray[np.float64]
+Listener = Callable[[int, float, IcidLoss], None]
+
+#: With more contents than this, several are left out at a time.
+MOST_FOLDS = 25
+
+
+@dataclass(frozen=True)
+class FusingOptions:
+    """The head's shape (see ``FusionConfig``), its training, and how members count.
+
+    ``jitter`` is noise on the projected features, in their own standard deviations. ``within`` is for the index that the
+    weights come from (see ``select.SelectOptions``), always of the training samples alone.
+    """
+
+    components: int = 64
+    hidden: int = 64
+    latent: int = 32
+    dropout: float = 0.0
+    jitter: float = 0.3
+    steps: int = 300
+    batch: int = 128
+    rate: float = 3e-3
+    decay: float = 0.1
+    clusters: int = 6
+    weighting: Weighting = "dbi"
+    within: bool = True
+    icid: IcidOptions = field(default_factory=IcidOptions)
+
+
+def ablations(options: FusingOptions) -> dict[str, FusingOptions]:
+    """The options with one thing taken away or changed, by the name of what was done."""
+    icid = options.icid
+    other: Weighting = "equal" if options.weighting == "dbi" else "dbi"
+    return {
+        "no_intra": replace(options, icid=replace(icid, intra=0.0)),
+        "no_inter": replace(options, icid=replace(icid, inter=0.0)),
+        "no_icid": replace(options, icid=replace(icid, intra=0.0, inter=0.0)),
+        f"{other}_weights": replace(options, weighting=other),
+    }
+
+
+@dataclass(frozen=True)
+class Samples:
+    """``features`` has one (N, D) float32 a member; ``mos`` (N,) is 1 to 5, ``weight`` (N,) what each sample counts.
+
+    ``judged`` (N,) are samples whose MOS is people's: the others, a teacher's labels, are learned from and never judged by.
+    """
+
+    features: tuple[NDArray[np.float32], ...]
+    mos: Array
+    contents: tuple[str, ...]
+    weight: Array
+    judged: NDArray[np.bool_]
+
+    def rows(self, chosen: NDArray[np.bool_]) -> Samples:
+        return Samples(
+            tuple(each[chosen] for each in self.features),
+            self.mos[chosen],
+            tuple(name for name, kept in zip(self.contents, chosen, strict=True) if kept),
+            self.weight[chosen],
+            self.judged[chosen],
+        )
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What was said of contents that were not learned from: ``quality`` (S, N) by seed, 0 to 100, and ``own`` (N, M) by
+    each member's vector alone, the mean of the seeds. Rows that are not judged are NaN."""
+
+    quality: Array
+    own: Array
+
+
+def folds_of(contents: Sequence[str]) -> NDArray[np.int64]:
+    """The fold of each sample: one a content, or MOST_FOLDS of several contents each."""
+    names = sorted(set(contents))
+    number = {name: i % MOST_FOLDS for i, name in enumerate(names)}
+    return np.array([number[name] for name in contents])
+
+
+def fit(samples: Samples, options: FusingOptions, seed: int, listen: Listener = lambda *_: None) -> Fusion:
+    """A head for these samples. Raises InputError for MOS that make no clusters."""
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    clusters = torch.from_numpy(mos_clusters(samples.mos.tolist(), options.clusters))
+    fusion = Fusion(_config(samples, options))
+    inputs = [torch.from_numpy(np.array(each)) for each in samples.features]
+    fusion.fit(inputs)
+    projected = [fusion.projected(i, each) for i, each in enumerate(inputs)]
+    spreads = [each.std(dim=0, correction=0) * options.jitter for each in projected]
+    label = torch.from_numpy(25 * (samples.mos - 1)).float()
+    weight = torch.from_numpy(samples.weight).float()
+    with torch.no_grad():  # begin near the middle of the scale
+        fusion.head.weight.mul_(0.3)
+        fusion.head.bias.zero_()
+    optimiser = torch.optim.AdamW(fusion.parameters(), lr=options.rate, weight_decay=options.decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, options.rate, total_steps=options.steps)
+    fusion.train()
+    for step in range(1, options.steps + 1):
+        rows = torch.randperm(len(label), generator=generator)[: options.batch]
+        shaken = [
+            x[rows] + s * torch.randn(len(rows), len(s), generator=generator)
+            for x, s in zip(projected, spreads, strict=True)
+        ]
+        fused = fusion.joined(shaken)
+        loss = icid_loss(fused, label[rows], clusters[rows], weight[rows], options.icid, generator)
+        optimiser.zero_grad()
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        rate = float(schedule.get_last_lr()[0])
+        schedule.step()
+        listen(step, rate, loss)
+    return fusion.eval()
+
+
+def leave_out(samples: Samples, options: FusingOptions, seeds: Sequence[int]) -> LeftOut:
+    """Every judged sample as scored by heads that never saw its content, one a seed."""
+    count, members = len(samples.mos), len(samples.features)
+    quality = np.full((len(seeds), count), np.nan)
+    own = np.zeros((count, members))
+    folds = folds_of(samples.contents)
+    for fold in np.unique(folds):
+        held = (folds == fold) & samples.judged
+        if not held.any():
+            continue
+        rest, unseen = samples.rows(folds != fold), samples.rows(held)
+        for i, seed in enumerate(seeds):
+            seen = score(fit(rest, options, seed), unseen)
+            quality[i, held] = seen[0]
+            own[held] += seen[1] / len(seeds)
+    own[~samples.judged] = np.nan
+    return LeftOut(quality, own)
+
+
+def score(fusion: Fusion, samples: Samples) -> tuple[Array, Array]:
+    """(N,) quality, 0 to 100 but not clamped, and (N, M) by each member."""
+    with torch.no_grad():
+        fused = fusion([_tensor(each) for each in samples.features])
+    return np.asarray(fused.quality.double().numpy()), np.asarray(fused.own.double().numpy())
+
+
+def _config(samples: Samples, options: FusingOptions) -> FusionConfig:
+    members = len(samples.features)
+    weights = [1 / members] * members
+    if options.weighting == "dbi":
+        features = [np.asarray(each, np.float64) for each in samples.features]
+        found = dbi_weights(features, samples.mos, samples.contents, options.clusters, within=options.within)
+        weights = [float(each) for each in found]
+    return FusionConfig(
+        inputs=[each.shape[1] for each in samples.features],
+        weights=weights,
+        components=options.components,
+        hidden=options.hidden,
+        latent=options.latent,
+        dropout=options.dropout,
+    )
+
+
+def _tensor(features: NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(np.array(features))
