@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from rankvqa_cli.cli.train_ptm import PTM, PtmArguments, ptm_options, refuse_foreign
+from rankvqa_cli.cli.train_ptm import train as train_ptm
+
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 TEACHER = "rankvqa"
@@ -17,9 +20,11 @@ TEACHER = "rankvqa"
     "name",
     default="rankvqa-mini",
     show_default=True,
-    help="Name written into the model file. rankvqa trains the teacher, any other name a student.",
+    help="Name written into the model file. rankvqa trains the teacher, ptm an ensemble's head, any other name a student.",
 )
-@click.option("--data", "corpus", required=True, type=FOLDER, help="Corpus folder.")
+@click.option(
+    "--data", "corpus", required=True, type=click.Path(path_type=Path), help="Corpus folder; ptm: a rated CSV."
+)
 @click.option("-o", "--output", "out", required=True, type=FILE, help="Model file to write.")
 @click.option("--run", type=FOLDER, help="Folder of checkpoint and curve  [default: beside the output]")
 @click.option("--scored", type=FILE, help="Stage two: CSV with distorted, reference, mos, content.")
@@ -28,7 +33,7 @@ TEACHER = "rankvqa"
     "--frozen",
     multiple=True,
     type=FILE,
-    help="Teacher: an ONNX network (images to vectors) whose features label the corpus; repeatable.",
+    help="An ONNX network (images to vectors) whose features label the corpus; repeatable.",
 )
 @click.option(
     "--input",
@@ -72,6 +77,7 @@ TEACHER = "rankvqa"
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda[:N]")
 @click.option("--precision", default="fp32", show_default=True, type=click.Choice(["auto", "fp32", "bf16"]))
 @click.option("-threads", "--threads", type=click.IntRange(1), help="CPU threads.")
+@ptm_options
 def command(
     name: str,
     corpus: Path,
@@ -100,6 +106,15 @@ def command(
     device: str,
     precision: str,
     threads: int | None,
+    ensemble: Path | None,
+    pseudo: Path | None,
+    pseudo_weight: float,
+    size: tuple[int, int] | None,
+    sample: float,
+    seeds: int,
+    weighting: str,
+    icid: tuple[float, float, float],
+    ablate: bool,
 ) -> None:
     """Train a full-reference student on ranked pairs of encodes, held-out contents measured on the way.
 
@@ -112,13 +127,18 @@ def command(
       vqa-score train --data corpus/ --scored mos.csv --start stage1.safetensors -o mini.safetensors --steps 800
       torchrun --standalone --nproc-per-node 2 -m rankvqa_cli train --data corpus/ -o stage1.safetensors
     """
+    refuse_foreign(name == PTM)
+    if name == PTM:
+        own = PtmArguments(ensemble, pseudo, pseudo_weight, size, sample, seeds, weighting, icid, ablate)
+        train_ptm(corpus, out, run, cache, steps, rate, seed, threads, own)
+        return
     teacher = name == TEACHER
     if scored is not None and start is None:
         raise click.UsageError("--scored needs --start: people's scores are the second stage")
     if scored is None and (leave_out is not None or cache is not None):
         raise click.UsageError("--leave-out and --cache need --scored")
-    if not teacher and (frozen or teach is not None):
-        raise click.UsageError(f"--frozen and --teach are for the teacher: give --model {TEACHER}")
+    if not teacher and teach is not None:
+        raise click.UsageError(f"--teach is for the teacher: give --model {TEACHER}")
     if crop is not None and crop % 2:
         raise click.UsageError("--crop is even: chroma has half the samples")
     if not teacher and start is not None and scored is None:
@@ -185,8 +205,10 @@ def command(
                 train_student,
             )
 
-            network = TINY if tiny else PatchNetConfig()
-            options = StudentOptions(network=network, batch=batch, loop=loop, fold=fold, folds=folds)
+            network = TINY if tiny else PatchNetConfig(readout=True)
+            options = StudentOptions(
+                network=network, batch=batch, loop=loop, frozen=frozen, fold=fold, folds=folds
+            )
             if scored is not None and start is not None:
                 data = OpinionData(scored, cache or folder, start, leave_out)
                 sha256 = train_on_opinions(corpus, data, folder, out, name, options, say)

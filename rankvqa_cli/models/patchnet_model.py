@@ -87,6 +87,18 @@ class PatchNetModel:
 
     def score_clips(self, reference: Clip, distorted: Sequence[Clip]) -> list[ClipOutput]:
         """See FullReferenceModel. ``maps``, where asked for, are (T, ceil(H / 8), ceil(W / 8))."""
+        yardstick, parts = self._compared(reference, distorted)
+        return [self._output(pieces, yardstick) for pieces in parts]
+
+    def observe(self, reference: Clip, distorted: Sequence[Clip]) -> tuple[Tensor, list[Tensor]]:
+        """What the readout is given: the reference's reserve (K,), and the energies (K,) of each distorted clip."""
+        yardstick, parts = self._compared(reference, distorted)
+        return yardstick, [_mean(pieces) for pieces in parts]
+
+    def _compared(
+        self, reference: Clip, distorted: Sequence[Clip]
+    ) -> tuple[Tensor, list[list[tuple[Tensor, Tensor | None]]]]:
+        """What ``_yardstick`` says of the reference, and ``_compare`` of each distorted clip's chunks."""
         frames = len(reference.luma)
         chunks = chunks_of(frames, reference.format.width * reference.format.height)
         self._hire(torch.get_num_threads() if self.device.type == "cpu" else 1)
@@ -107,17 +119,16 @@ class PatchNetModel:
                 before = [each.p16[-1:] for each in features]
             for position, each in enumerate(compared):
                 parts[position % len(distorted)].append(each.result())
-        measure = yardstick.result()
-        return [self._output(pieces, measure) for pieces in parts]
+        return yardstick.result(), parts
 
     @torch.inference_mode()
     def _output(self, pieces: list[tuple[Tensor, Tensor | None]], yardstick: Tensor) -> ClipOutput:
         """From what ``_compare`` says of the chunks of a clip, and what it is measured against."""
-        mean = torch.cat([found for found, _ in pieces]).double().mean(dim=0)
+        mean = _mean(pieces)
         if self.network.readout is None:
-            distance = float(mean / yardstick.double())
+            distance = float(mean.double() / yardstick.double())
         else:
-            distance = float(self.network.readout(mean.float().unsqueeze(0), yardstick.unsqueeze(0)))
+            distance = float(self.network.readout(mean.unsqueeze(0), yardstick.unsqueeze(0)))
         maps = [found for _, found in pieces if found is not None]
         if not maps:
             return ClipOutput(score=self.calibration(distance), distance=distance)
@@ -191,6 +202,11 @@ class PatchNetModel:
             chroma = torch.stack([clip.cb[chunk], clip.cr[chunk]], dim=1).to(self.device).float()
             chroma = _pad(_subsampled(chroma, clip.format.chroma), height // 2, width // 2)
         return _pad(luma, height, width), chroma
+
+
+def _mean(pieces: list[tuple[Tensor, Tensor | None]]) -> Tensor:
+    """Over all frames of a clip: () or (K,) float32."""
+    return torch.cat([found for found, _ in pieces]).double().mean(dim=0).float()
 
 
 def chunks_of(frames: int, pixels: int) -> list[slice]:

@@ -59,3 +59,26 @@ def scale_loss(score: Tensor, label: Tensor) -> Tensor:
     """Smooth L1 between 0-to-100 scores and labels, in units of 10 points; clips without a label are left out."""
     known = torch.isfinite(label)
     return F.smooth_l1_loss(score[known] / 10, label[known] / 10)
+
+
+def damage_losses(
+    log_distances: Tensor, damage: Tensor, gain: Tensor, scale: tuple[Tensor, Tensor], width: float
+) -> dict[str, Tensor]:
+    """What frozen networks' labels ask for (see ``training.frozen``): ``damage``, the binary cross-entropy on pairs
+    whose wish is the sigmoid of their difference over ``width``, and ``amount``, smooth L1 of slope * (log D - zero), with
+    ``scale`` (slope, zero), against the damage (N,) itself. Clips whose damage is NaN are left out."""
+    logits = gain * (log_distances.unsqueeze(0) - log_distances.unsqueeze(1))
+    wish = torch.sigmoid((damage.unsqueeze(0) - damage.unsqueeze(1)) / width)
+    usable = torch.isfinite(wish) & torch.ones_like(wish, dtype=torch.bool).triu(1)
+    known = torch.isfinite(damage)
+    amount = scale[0] * (log_distances - scale[1])
+    return {
+        "damage": F.binary_cross_entropy_with_logits(logits[usable], wish[usable]),
+        "amount": F.smooth_l1_loss(amount[known], damage[known], beta=0.3),
+    }
+
+
+def same_group(groups: int, slots: int, device: torch.device) -> Tensor:
+    """(groups * slots, groups * slots): whether two clips of a batch are of one source."""
+    own = torch.arange(groups, device=device).repeat_interleave(slots)
+    return own.unsqueeze(0) == own.unsqueeze(1)

@@ -1,4 +1,4 @@
-"""What a trained PQANet saw of many pictures, kept so that pooling can be trained without running it again."""
+"""What a trained network saw of many pictures, kept so that pooling can be trained without running it again."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ from torch import Tensor
 from rankvqa_cli.models.contract import Clip
 from rankvqa_cli.models.evidence import Evidence
 from rankvqa_cli.models.manifest import write_atomically
+from rankvqa_cli.models.patchnet_model import PatchNetModel
 from rankvqa_cli.models.rankvqa import RankVQA
 from rankvqa_cli.training.datasets import SourceShard, to_planes
 from rankvqa_cli.training.frozen import AS_THEY_ARE
 from rankvqa_cli.training.scored import ScoredSet, planes_of
 from rankvqa_cli.types import FrameFormat
+
+#: Models with a readout.
+Observer = RankVQA | PatchNetModel
 
 #: Distorted pictures that are compared with one reference at a time: bounds the memory.
 AT_ONCE = 4
@@ -28,8 +32,9 @@ AT_ONCE = 4
 
 @dataclass(frozen=True)
 class Observations:
-    """N pictures of R x C patches: ``energy`` and ``reserve`` (N, LEVELS + K, R, C) of each patch, and STANet's
-    ``positions`` (N, channels, R, C). All float32."""
+    """N pictures of R x C patches: ``energy`` and ``reserve`` (N, K, R, C), what the readout is given of each patch,
+    and STANet's ``positions`` (N, channels, R, C). All float32. A PatchNet knows no patches, R = C = 1, and no STANet,
+    channels = 0."""
 
     energy: Tensor
     reserve: Tensor
@@ -41,9 +46,9 @@ class Observations:
 
 
 def observe_scored(
-    model: RankVQA, scored: ScoredSet, cache: Path, say: Callable[[str], None]
+    model: Observer, scored: ScoredSet, cache: Path, say: Callable[[str], None]
 ) -> Observations:
-    """One row a stimulus. ``model`` has a readout and a STANet; ``cache`` keeps the result by model and pictures."""
+    """One row a stimulus. ``cache`` keeps the result by model and pictures."""
     names = [f"{s.distorted}|{s.reference}" for s in scored.stimuli]
     key = _key(model, "\n".join([f"{scored.width}x{scored.height}", *names]))
     path = cache / f"observed-{key}.npz"
@@ -66,7 +71,7 @@ def observe_scored(
 
 
 def observe_corpus(
-    model: RankVQA, shards: Sequence[SourceShard], places: int, cache: Path, say: Callable[[str], None]
+    model: Observer, shards: Sequence[SourceShard], places: int, cache: Path, say: Callable[[str], None]
 ) -> list[Observations]:
     """A source: the middle frame of each version at its first ``places`` patches, row = version * places + place."""
     found = []
@@ -87,8 +92,12 @@ def observe_corpus(
 
 
 def _observe(
-    model: RankVQA, reference: Clip, distorted: Sequence[Clip]
+    model: Observer, reference: Clip, distorted: Sequence[Clip]
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
+    if isinstance(model, PatchNetModel):
+        reserved, found = model.observe(reference, distorted)
+        yardstick, nothing = reserved.view(-1, 1, 1), torch.zeros(0, 1, 1)
+        return [(energy.view(-1, 1, 1), yardstick, nothing) for energy in found]
     reserve, seen = model.observe(reference, distorted)
     assert reserve is not None
     yardstick = _by_patch(reserve)
@@ -110,9 +119,11 @@ def _clip(luma: Tensor, chroma: Tensor) -> Clip:
     return Clip(luma, chroma[:, 0], chroma[:, 1], form)
 
 
-def _key(model: RankVQA, what: str) -> str:
-    precision = model.network.merge_layer(0).conv_first.weight.dtype
-    return hashlib.sha256(f"{model.info.weights_sha256}\n{precision}\n{what}".encode()).hexdigest()[:24]
+def _key(model: Observer, what: str) -> str:
+    precision = {parameter.dtype for parameter in model.network.parameters()}
+    return hashlib.sha256(
+        f"{model.info.weights_sha256}\n{sorted(map(str, precision))}\n{what}".encode()
+    ).hexdigest()[:24]
 
 
 def _keep(path: Path, rows: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Observations:

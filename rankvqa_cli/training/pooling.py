@@ -1,7 +1,7 @@
-"""Stage two of the teacher: STANet and the readout learn from people's scores of whole pictures, PQANet stays as it is.
+"""Stage two: STANet and the readout learn from people's scores of whole pictures, the network stays as it is.
 
-Because PQANet is frozen, a step costs milliseconds, and leaving out each content in turn costs minutes. Patches of the
-corpus go along, so that what is ordered by construction stays in order.
+Because the network is frozen, a step costs milliseconds, and leaving out each content in turn costs minutes. Patches
+of the corpus go along, so that what is ordered by construction stays in order.
 """
 
 from __future__ import annotations
@@ -18,18 +18,21 @@ from torch import Tensor, nn
 
 from rankvqa_cli.models.compute import choose
 from rankvqa_cli.models.contract import Calibration
+from rankvqa_cli.models.patchnet import PatchNet, PatchNetConfig
+from rankvqa_cli.models.patchnet_model import PatchNetModel
 from rankvqa_cli.models.rankvqa import RankVQA
 from rankvqa_cli.models.rankvqa_parts import RankVQAParts, stanet_channels
 from rankvqa_cli.models.reserve import Readout
 from rankvqa_cli.models.stanet import STANet
+from rankvqa_cli.models.store import read_model
 from rankvqa_cli.training.datasets import SourceShard, load_corpus, split_by_content
 from rankvqa_cli.training.loop import LoopOptions, fit
 from rankvqa_cli.training.losses import above_floor, log_distance, ranking_loss, scale_loss
-from rankvqa_cli.training.observations import Observations, observe_corpus, observe_scored
+from rankvqa_cli.training.observations import Observations, Observer, observe_corpus, observe_scored
 from rankvqa_cli.training.orders import SURE
 from rankvqa_cli.training.parallel import first_alone, once
 from rankvqa_cli.training.scored import ScoredSet, load_scored
-from rankvqa_cli.training.student import write_left_out
+from rankvqa_cli.training.student import write_left_out, write_student
 from rankvqa_cli.training.teacher import read_teacher, write_teacher
 
 Say = Callable[[str], None]
@@ -161,35 +164,70 @@ class PoolingTask:
         }
 
 
+@dataclass(frozen=True)
+class Start:
+    """A stage-one model, ready to observe: its ``stanet`` is new, or None for a PatchNet, which has no patches.
+    ``write`` makes the file of it with what the second stage has learned."""
+
+    model: Observer
+    readout: Readout
+    stanet: STANet | None
+    write: Callable[[PoolingModule, Path, str, str], str]
+
+
+def open_start(path: Path) -> Start:
+    """Raises ModelError for a file that is no rankvqa or patchnet with a readout."""
+    header, tensors, sha256 = read_model(path)
+    if header.architecture == "patchnet" and header.config.get("readout"):
+        student = PatchNet(PatchNetConfig.from_json(header.config))
+        student.load_state_dict({name: value.float() for name, value in tensors.items()})
+        assert student.readout is not None
+
+        def write(module: PoolingModule, out: Path, name: str, provenance: str) -> str:
+            return write_student(student.float(), module.calibration, out, name, provenance)
+
+        return Start(PatchNetModel(header, student, sha256), student.readout, None, write)
+    header, config, network, parts, sha256 = read_teacher(path)
+    stanet, readout = STANet(stanet_channels(config.network)), parts.readout
+    assert readout is not None
+
+    def write_whole(module: PoolingModule, out: Path, name: str, provenance: str) -> str:
+        whole = replace(config, stanet=module.stanet is not None)
+        kept = RankVQAParts(module.stanet, module.readout)
+        curve = above_floor(module.calibration)
+        return write_teacher(whole, network.float(), kept, curve, out, name, provenance)
+
+    model = RankVQA(header, config, network, RankVQAParts(stanet, readout), sha256)
+    return Start(model, readout, stanet, write_whole)
+
+
 def train_pooling(
     corpus: Path, data: PoolingData, run: Path, out: Path, name: str, loop: LoopOptions, say: Say
 ) -> str:
     """Stage two: go on from ``data.start``; write ``out``, and the scores of a content left out to
     ``run / "left_out.csv"``. Returns the sha256 of ``out``."""
-    header, config, network, parts, sha256 = read_teacher(data.start)
     torch.manual_seed(loop.seed)
+    start = open_start(data.start)
+    info = start.model.info
     scored = first_alone(lambda: load_scored(data.scores, data.cache))
     left = [] if data.leave_out is None else scored.rows_of(data.leave_out)
     training, _ = split_by_content(load_corpus(corpus), data.fold, data.folds)
-    stanet = STANet(stanet_channels(config.network))
     compute = choose(loop.device)  # as scoring chooses; the steps themselves are as the loop says
-    model = RankVQA(header, config, network, RankVQAParts(stanet, parts.readout), sha256)
-    model.to(compute.device, compute.dtype)
+    model = start.model.to(compute.device, compute.dtype)
     seen = first_alone(lambda: observe_scored(model, scored, data.cache, say))
     patches = first_alone(lambda: observe_corpus(model, training, data.options.places, data.cache, say))
-    network.to(device="cpu", dtype=torch.float32)
-    stanet.cpu().train()
-    assert parts.readout is not None
-    module = PoolingModule(
-        stanet if data.options.pooling == "stanet" else None,
-        parts.readout.cpu(),
-        header.calibration,
-        config.network.frames,
-    )
+    model.to(torch.device("cpu"), torch.float32)
+    stanet = start.stanet if data.options.pooling == "stanet" else None
+    module = PoolingModule(stanet, start.readout, model.calibration, model.clip_frames)
     task = PoolingTask(
         module, (scored, seen), left, list(zip(training, patches, strict=True)), data.options, loop.seed
     )
-    settings = {"options": asdict(data.options), "start": sha256, "left_out": data.leave_out or ""}
+    settings = {
+        "options": asdict(data.options),
+        "start": info.weights_sha256,
+        "left_out": data.leave_out or "",
+        "scores": data.scores.name,
+    }
     module.load_state_dict(fit(task, loop, run, say, settings))
     module.eval()
     if left:
@@ -197,8 +235,6 @@ def train_pooling(
             scores = module.score(module(seen.pick(left))).tolist()
         stimuli = [scored.stimuli[row] for row in left]
         once(lambda: write_left_out(run / "left_out.csv", stimuli, scores))
-    provenance = f"{header.provenance}; stage two from {sha256[:12]} on {data.scores.name}"
+    provenance = f"{info.provenance}; stage two from {info.weights_sha256[:12]} on {data.scores.name}"
     provenance += f", seed {loop.seed}, {loop.steps} steps"
-    whole = replace(config, stanet=module.stanet is not None)
-    kept = RankVQAParts(module.stanet, module.readout)
-    return write_teacher(whole, network, kept, above_floor(module.calibration), out, name, provenance)
+    return start.write(module, out, name, provenance)

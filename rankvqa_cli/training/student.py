@@ -21,6 +21,7 @@ from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.patchnet import PatchNet, PatchNetConfig
 from rankvqa_cli.models.store import ModelFile, read_model, write_model
 from rankvqa_cli.training.datasets import BatchOptions, load_corpus, split_by_content
+from rankvqa_cli.training.frozen import label_corpus
 from rankvqa_cli.training.loop import LoopOptions, fit
 from rankvqa_cli.training.losses import above_floor
 from rankvqa_cli.training.opinions import OpinionOptions, OpinionTask, opinion_scores
@@ -33,12 +34,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class StudentOptions:
-    """Everything that decides a training, besides the corpus. ``fold`` of ``folds`` is held out by content."""
+    """Everything that decides a training, besides the corpus. ``frozen`` lists ONNX networks that label the corpus;
+    ``fold`` of ``folds`` is held out by content."""
 
     network: PatchNetConfig = field(default_factory=PatchNetConfig)
     batch: BatchOptions = field(default_factory=BatchOptions)
     weights: RankingWeights = field(default_factory=RankingWeights)
     loop: LoopOptions = field(default_factory=LoopOptions)
+    frozen: tuple[Path, ...] = ()
     fold: int = 0
     folds: int = 5
 
@@ -58,7 +61,7 @@ class OpinionData:
 def train_student(corpus: Path, run: Path, out: Path, name: str, options: StudentOptions, say: Say) -> str:
     """Stage one: train, resuming from ``run`` where a checkpoint lies there; write ``out``. Returns its sha256."""
     torch.manual_seed(options.loop.seed)
-    task = _ranking_task(corpus, PatchNet(options.network), options, say)
+    task = _ranking_task(corpus, PatchNet(options.network), options, run, say)
     task.module.load_state_dict(fit(task, options.loop, run, say, _settings(corpus, options)))
     provenance = f"stage one on {corpus.name}, seed {options.loop.seed}, {options.loop.steps} steps"
     return write_student(task.module.network, task.module.calibration, out, name, provenance)
@@ -78,7 +81,7 @@ def train_on_opinions(
     network = PatchNet(PatchNetConfig.from_json(header.config))
     network.load_state_dict({key: value.float() for key, value in tensors.items()})
     torch.manual_seed(options.loop.seed)
-    ranking = _ranking_task(corpus, network, options, say)
+    ranking = _ranking_task(corpus, network, options, run, say)
     start_scale(ranking.module, header.calibration)
     task = OpinionTask(ranking, training, held_out, data.options, options.loop.seed)
     settings = _settings(corpus, options) | asdict(data.options)
@@ -93,16 +96,20 @@ def train_on_opinions(
     return write_student(network, task.module.calibration, out, name, provenance)
 
 
-def _ranking_task(corpus: Path, network: PatchNet, options: StudentOptions, say: Say) -> RankingTask:
+def _ranking_task(
+    corpus: Path, network: PatchNet, options: StudentOptions, run: Path, say: Say
+) -> RankingTask:
     training, held_out = split_by_content(load_corpus(corpus), options.fold, options.folds)
     say(f"training on {len(training)} sources, holding out {', '.join(s.name for s in held_out) or 'none'}")
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return RankingTask(network, training, held_out, options.batch, options.weights, options.loop.seed)
+    damage = label_corpus(training, options.frozen, run, say)
+    return RankingTask(network, training, held_out, options.batch, options.weights, options.loop.seed, damage)
 
 
 def _settings(corpus: Path, options: StudentOptions) -> dict[str, Any]:
     """What decides a training besides the loop's own options."""
-    return {"corpus": corpus.name, **{key: value for key, value in asdict(options).items() if key != "loop"}}
+    values = {key: value for key, value in asdict(options).items() if key != "loop"}
+    return values | {"corpus": corpus.name, "frozen": [path.name for path in options.frozen]}
 
 
 def start_scale(module: nn.Module, calibration: Calibration) -> None:

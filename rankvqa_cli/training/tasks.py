@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
@@ -15,7 +16,13 @@ from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.patchnet import Features, PatchNet, frame_distances
 from rankvqa_cli.models.patchnet_model import units_of
 from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard, to_planes
-from rankvqa_cli.training.losses import log_distance, ranking_loss, scale_loss
+from rankvqa_cli.training.losses import (
+    damage_losses,
+    log_distance,
+    ranking_loss,
+    same_group,
+    scale_loss,
+)
 from rankvqa_cli.training.orders import SURE
 from rankvqa_cli.types import FrameFormat
 
@@ -30,6 +37,8 @@ class RankedModule(nn.Module):
         super().__init__()
         self.network = network
         self.log_gain = nn.Parameter(torch.tensor(1.0))
+        self.damage_slope = nn.Parameter(torch.tensor(1.0))
+        self.damage_zero = nn.Parameter(torch.tensor(0.0))
         self.log_midpoint = nn.Parameter(torch.tensor(0.0))
         self.log_slope = nn.Parameter(torch.tensor(0.0))
 
@@ -44,12 +53,17 @@ class RankedModule(nn.Module):
 
 @dataclass(frozen=True)
 class RankingWeights:
-    """Weights of the loss terms; ``width`` is the softness of a label's order, in label points."""
+    """Weights of the loss terms. ``damage`` and ``amount`` are of frozen networks' labels, where there are any; then
+    labels rank in one source only, and ``scale`` teaches the curve alone. ``width`` and ``damage_width`` are the
+    softness of an order, in label points and in log-ratio."""
 
     pairs: float = 1.0
     order: float = 1.0
     scale: float = 0.5
+    damage: float = 1.0
+    amount: float = 1.0
     width: float = 5.0
+    damage_width: float = 0.1
 
 
 class RankingTask:
@@ -63,21 +77,31 @@ class RankingTask:
         options: BatchOptions,
         weights: RankingWeights,
         seed: int,
+        damage: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> None:
         self.module = RankedModule(network)
-        self.sampler = Sampler(training, options, seed)
+        self.sampler = Sampler(training, options, seed, damage)
         self.held_out = held_out
         self.weights = weights
 
     def losses(self, index: int) -> dict[str, Tensor]:
         batch = self.sampler.batch(index).to(device_of(self.module))
-        logs = batch_distances(self.module.network, batch)
-        terms = ranking_loss(logs, batch.label, batch.better, self.module.log_gain.exp(), self.weights.width)
-        return {
-            "pairs": self.weights.pairs * terms["pairs"],
-            "order": self.weights.order * terms["order"],
-            "scale": self.weights.scale * scale_loss(self.module.score(logs), batch.label),
+        logs = batch_distances(self.module.network, batch).float()
+        weights, gain = self.weights, self.module.log_gain.exp()
+        hurt = self.sampler.damage is not None
+        comparable = same_group(batch.groups, batch.slots, logs.device) if hurt else None
+        terms = ranking_loss(logs, batch.label, batch.better, gain, weights.width, comparable)
+        losses = {
+            "pairs": weights.pairs * terms["pairs"],
+            "order": weights.order * terms["order"],
+            "scale": weights.scale
+            * scale_loss(self.module.score(logs.detach() if hurt else logs), batch.label),
         }
+        if hurt:
+            scale = self.module.damage_slope, self.module.damage_zero
+            found = damage_losses(logs, batch.damage, gain, scale, weights.damage_width)
+            losses |= {"damage": weights.damage * found["damage"], "amount": weights.amount * found["amount"]}
+        return losses
 
     def validate(self, module: nn.Module) -> dict[str, float]:
         """On the held-out contents, first two places of each: SROCC against the labels (all pooled), share of
@@ -113,12 +137,19 @@ def score_place(module: RankedModule, shard: SourceShard, place: int, frames: in
     reference = _inputs(*to_planes(shard.reference[place, :frames], straight), device)
     described = network.features(*reference)
     gates = network.gates(described, frames)
+    reserve = None
+    if network.readout is not None:
+        reserve = network.reserve_energies(described, *reference).mean(dim=0, keepdim=True)
     out = []
     for version in range(len(shard.versions)):
         planes = to_planes(shard.distorted[version, place, :frames], straight)
         features = network.features(*_inputs(*planes, device))
         maps = network.compare(described, features, gates, frames)
-        out.append(frame_distances(maps).mean())
+        if network.readout is None or reserve is None:
+            out.append(frame_distances(maps).mean())
+        else:
+            energy = network.energies(described, features, maps).mean(dim=0, keepdim=True)
+            out.append(network.readout(energy, reserve)[0])
     return log_distance(torch.stack(out))
 
 
@@ -153,6 +184,11 @@ def batch_distances(network: PatchNet, batch: Batch, *, by_content: bool = False
     network behind the reserve is not to be bent for it.
     """
     compared = compare_batch(network, batch)
+    if network.readout is not None:
+        energy = network.energies(compared.repeated, compared.distorted, compared.maps)
+        reserve = network.reserve_energies(compared.reference, *compared.planes)
+        energy, reserve = (torch.unflatten(x, 0, (-1, batch.frames)).mean(dim=1) for x in (energy, reserve))
+        return log_distance(network.readout(energy, reserve.repeat_interleave(batch.slots, dim=0)))
     distance = frame_distances(compared.maps).view(-1, batch.frames).mean(dim=1)
     if by_content:
         with torch.no_grad():
@@ -191,5 +227,8 @@ def picture_distance(
     described = network.features(*planes)
     seen = network.features(*_inputs(*distorted, device))
     maps = network.compare(described, seen, network.gates(described, 1), 1)
+    if network.readout is not None:
+        reserve = network.reserve_energies(described, *planes)
+        return log_distance(network.readout(network.energies(described, seen, maps), reserve)[0])
     scale = network.content_scale(network.reserve(described, *planes)).mean()
     return log_distance(frame_distances(maps).mean() / scale)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from rankvqa_cli.errors import ModelError, UsageError
@@ -25,11 +23,11 @@ from rankvqa_cli.models.rankvqa_parts import (
     parts_tensors,
 )
 from rankvqa_cli.models.store import ModelFile, read_model, write_model
-from rankvqa_cli.training.datasets import BatchOptions, SourceShard, load_corpus, split_by_content
-from rankvqa_cli.training.frozen import FrozenNetworks, corpus_damage
+from rankvqa_cli.training.datasets import BatchOptions, load_corpus, split_by_content
+from rankvqa_cli.training.frozen import label_corpus
 from rankvqa_cli.training.loop import LoopOptions, fit
 from rankvqa_cli.training.losses import above_floor
-from rankvqa_cli.training.parallel import first_alone, once
+from rankvqa_cli.training.parallel import once
 from rankvqa_cli.training.teacher_task import TeacherModule, TeacherTask, TeacherWeights
 
 Say = Callable[[str], None]
@@ -98,7 +96,7 @@ def train_teacher(corpus: Path, run: Path, out: Path, name: str, options: Teache
     with torch.no_grad():
         module.log_midpoint.fill_(float(torch.tensor(calibration.midpoint).log()))
         module.log_slope.fill_(float(torch.tensor(calibration.slope).log()))
-    damage = _damage(training, options, run, say)
+    damage = label_corpus(training, options.frozen, run, say)
     task = TeacherTask(module, training, held_out, options.batch, options.weights, options.loop.seed, damage)
     settings = {
         "batch": asdict(options.batch) | {"labels": list(options.batch.labels)},
@@ -160,12 +158,3 @@ def _begin(options: TeacherOptions) -> tuple[RankVQAConfig, PQANet, RankVQAParts
     network = PQANet(options.model.network)
     network.merge_frames_alike()
     return options.model, network, parts_of(options.model), Calibration()
-
-
-def _damage(
-    shards: Sequence[SourceShard], options: TeacherOptions, run: Path, say: Say
-) -> dict[str, NDArray[np.float32]] | None:
-    if not options.frozen:
-        return None
-    networks = FrozenNetworks(options.frozen, torch.get_num_threads())
-    return first_alone(lambda: corpus_damage(shards, networks, run / "frozen", say))

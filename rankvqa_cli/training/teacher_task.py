@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -19,7 +18,13 @@ from rankvqa_cli.models.reserve import Readout, low_passed
 from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard, to_planes
 from rankvqa_cli.training.frozen import AS_THEY_ARE
 from rankvqa_cli.training.held_out import measure_held_out
-from rankvqa_cli.training.losses import log_distance, ranking_loss, scale_loss
+from rankvqa_cli.training.losses import (
+    damage_losses,
+    log_distance,
+    ranking_loss,
+    same_group,
+    scale_loss,
+)
 from rankvqa_cli.types import FrameFormat
 
 #: A held-out source is measured at its first places.
@@ -157,22 +162,13 @@ class TeacherTask:
         batch = self.sampler.batch(index).to(self.module.log_gain.device)
         logs = self.module(batch).float()
         weights, gain = self.weights, self.module.log_gain.exp()
-        own = torch.arange(batch.groups, device=logs.device).repeat_interleave(batch.slots)
-        comparable = own.unsqueeze(0) == own.unsqueeze(1) if self.has_damage else None
+        comparable = same_group(batch.groups, batch.slots, logs.device) if self.has_damage else None
         ranked = ranking_loss(logs, batch.label, batch.better, gain, weights.width, comparable)
         terms = {"order": weights.order * ranked["order"], "label": weights.label * ranked["pairs"]}
         if self.has_damage:
-            logits = gain * (logs.unsqueeze(0) - logs.unsqueeze(1))
-            wish = torch.sigmoid(
-                (batch.damage.unsqueeze(0) - batch.damage.unsqueeze(1)) / weights.damage_width
-            )
-            usable = torch.isfinite(wish) & torch.ones_like(batch.better).triu(1)
-            amount = self.module.damage_slope * (logs - self.module.damage_zero)
-            known = torch.isfinite(batch.damage)
-            terms["damage"] = weights.damage * F.binary_cross_entropy_with_logits(
-                logits[usable], wish[usable]
-            )
-            terms["amount"] = weights.amount * F.smooth_l1_loss(amount[known], batch.damage[known], beta=0.3)
+            scale = self.module.damage_slope, self.module.damage_zero
+            found = damage_losses(logs, batch.damage, gain, scale, weights.damage_width)
+            terms |= {"damage": weights.damage * found["damage"], "amount": weights.amount * found["amount"]}
         # The curve follows the labels; the network does not follow the curve.
         terms["scale"] = scale_loss(self.module.score(logs.detach()), batch.label)
         return terms

@@ -12,6 +12,7 @@ import torch
 
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.models import registry
+from rankvqa_cli.models.compute import choose
 from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.rankvqa import RankVQA
 from rankvqa_cli.models.reserve import Readout
@@ -107,7 +108,8 @@ def test_the_file_scores_what_the_run_said_of_the_content_left_out(
     assert [Path(row["distorted"]).stem for row in said] == [
         f"mandelbrot-{q}" for q in ("fine", "fair", "poor")
     ]
-    model = registry.load(str(out))
+    compute = choose("cpu")  # as the run observed
+    model = registry.load(str(out)).to(compute.device, compute.dtype)
     assert isinstance(model, RankVQA)
     assert model.stanet is not None
 
