@@ -38,6 +38,9 @@ COMMANDS: dict[str, Entry] = {
     "score": Entry("rankvqa_cli.cli.score:command", "Score videos (the default command)."),
     "corpus": Entry("rankvqa_cli.cli.corpus:command", "Make a training corpus: labelled encodes of sources."),
     "train": Entry("rankvqa_cli.cli.train:command", "Train a model on a corpus."),
+    "select-models": Entry(
+        "rankvqa_cli.cli.select_models:command", "Choose pretrained models for a no-reference ensemble."
+    ),
     "prune": Entry("rankvqa_cli.cli.prune:command", "Make a smaller model of one, on a corpus."),
     "distill": Entry("rankvqa_cli.cli.distill:command", "Train a student beside a teacher, on a corpus."),
     "evaluate": Entry(
