@@ -30,12 +30,12 @@ class FusingOptions:
     weights come from (see ``select.SelectOptions``), always of the training samples alone.
     """
 
-    components: int = 64
-    hidden: int = 64
-    latent: int = 32
+    components: int = 4
+    hidden: int = 32
+    latent: int = 16
     dropout: float = 0.0
     jitter: float = 0.3
-    steps: int = 300
+    steps: int = 200
     batch: int = 128
     rate: float = 3e-3
     decay: float = 0.1
@@ -103,10 +103,10 @@ def fit(samples: Samples, options: FusingOptions, seed: int, listen: Listener = 
     clusters = torch.from_numpy(mos_clusters(samples.mos.tolist(), options.clusters))
     fusion = Fusion(_config(samples, options))
     inputs = [torch.from_numpy(np.array(each)) for each in samples.features]
-    fusion.fit(inputs)
+    label = torch.from_numpy(25 * (samples.mos - 1)).float()
+    fusion.fit(inputs, label)
     projected = [fusion.projected(i, each) for i, each in enumerate(inputs)]
     spreads = [each.std(dim=0, correction=0) * options.jitter for each in projected]
-    label = torch.from_numpy(25 * (samples.mos - 1)).float()
     weight = torch.from_numpy(samples.weight).float()
     with torch.no_grad():  # begin near the middle of the scale
         fusion.head.weight.mul_(0.3)

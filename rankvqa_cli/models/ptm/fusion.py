@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -13,17 +13,17 @@ from torch import Tensor, nn
 class FusionConfig:
     """``inputs`` are the lengths of the members' features and ``weights`` what each counts (their sum is 1).
 
-    A member's features are standardised, projected to ``components`` principal components (fewer where there are not as
-    many), and pass two fully connected layers of ``hidden`` and ``latent`` units, each with normalisation and GELU.
+    A member's features are standardised, projected to ``components`` of partial least squares, and pass two fully connected
+    layers of ``hidden`` and ``latent`` units, each with normalisation and GELU. Few components: there are thousands of
+    features and some hundred samples of a handful of contents, and what tells contents apart tells nothing of quality.
     """
 
     inputs: list[int]
     weights: list[float]
-    components: int = 64
-    hidden: int = 64
-    latent: int = 32
+    components: int = 4
+    hidden: int = 32
+    latent: int = 16
     dropout: float = 0.0
-    projected: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.inputs or len(self.inputs) != len(self.weights):
@@ -53,34 +53,28 @@ class Fusion(nn.Module):
     def __init__(self, config: FusionConfig) -> None:
         super().__init__()
         self.config = config
-        kept = config.projected or [min(config.components, length) for length in config.inputs]
-        for i, (length, components) in enumerate(zip(config.inputs, kept, strict=True)):
+        for i, length in enumerate(config.inputs):
             self.register_buffer(f"centre{i}", torch.zeros(length))
-            self.register_buffer(f"projection{i}", torch.zeros(length, components))
+            self.register_buffer(f"projection{i}", torch.zeros(length, config.components))
         self.register_buffer("weights", torch.tensor(config.weights, dtype=torch.float32))
-        self.transforms = nn.ModuleList(_transform(size, config) for size in kept)
+        self.transforms = nn.ModuleList(_transform(config) for _ in config.inputs)
         self.head = nn.Linear(config.latent, 1)
 
-    def fit(self, features: Sequence[Tensor]) -> None:
-        """Set centres and projections from training samples: one (N, D) a member.
+    def fit(self, features: Sequence[Tensor], label: Tensor) -> None:
+        """Set centres and projections from training samples: one (N, D) a member, and their ``label`` (N,).
 
-        Components are those of the standardised features, scaled so that the first has unit variance: strong
-        directions stay strong, as in ridge regression.
+        The components are those of partial least squares (NIPALS, one response), each scaled to what it adds to the
+        prediction of the label in the label's standard deviations: a member's sum is its own linear prediction.
         """
+        y = label.double() - label.double().mean()
+        y = y / y.square().mean().sqrt().clamp_min(1e-9)
         for i, each in enumerate(features):
             x = each.double()
             centre, spread = x.mean(dim=0), x.std(dim=0, correction=0)
             spread = torch.where(spread > 1e-9, spread, torch.ones_like(spread))
-            z = (x - centre) / spread
-            # By the (N, N) products: a member's features are often longer than the samples are many.
-            values, left = torch.linalg.eigh(z @ z.T)
-            values, left = values.flip(0), left.flip(1)
             projection = self.get_buffer(f"projection{i}")
-            count = min(projection.shape[1], int((values > 1e-9 * values[0].clamp_min(1e-9)).sum()))
-            rows = z.T @ left[:, :count] / values[:count].sqrt()
-            scale = (float(values[0].clamp_min(1e-9)) / len(x)) ** 0.5
-            projection.zero_()
-            projection[:, :count] = (rows / spread[:, None] / scale).float()
+            found = _least_squares((x - centre) / spread, y, projection.shape[1])
+            projection.copy_((found / spread[:, None]).float())
             self.get_buffer(f"centre{i}").copy_(centre.float())
 
     def forward(self, features: Sequence[Tensor]) -> Fused:
@@ -104,9 +98,9 @@ class Fusion(nn.Module):
         return 50 + 25 * head.squeeze(-1)
 
 
-def _transform(size: int, config: FusionConfig) -> nn.Sequential:
+def _transform(config: FusionConfig) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(size, config.hidden),
+        nn.Linear(config.components, config.hidden),
         nn.LayerNorm(config.hidden),
         nn.GELU(),
         nn.Dropout(config.dropout),
@@ -114,3 +108,27 @@ def _transform(size: int, config: FusionConfig) -> nn.Sequential:
         nn.LayerNorm(config.latent),
         nn.GELU(),
     )
+
+
+def _least_squares(x: Tensor, y: Tensor, components: int) -> Tensor:
+    """(D, components) to multiply centred ``x`` (N, D) with; columns beyond what there is to explain are 0."""
+    left = x.clone()
+    directions, loadings, shares = [], [], []
+    for _ in range(components):
+        direction = left.T @ y
+        size = direction.norm()
+        if float(size) < 1e-9 * len(y):
+            break
+        direction = direction / size
+        scores = left @ direction
+        energy = scores @ scores
+        loading = left.T @ scores / energy
+        left = left - torch.outer(scores, loading)
+        directions.append(direction)
+        loadings.append(loading)
+        shares.append((y @ scores) / energy)
+    found = x.new_zeros(x.shape[1], components)
+    if directions:
+        w, p = torch.stack(directions, dim=1), torch.stack(loadings, dim=1)
+        found[:, : len(directions)] = torch.linalg.solve(p.T @ w, w, left=False) * torch.stack(shares)
+    return found
