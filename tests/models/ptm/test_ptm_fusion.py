@@ -1,0 +1,51 @@
+"""The fusion: projections that explain the label, weights that are shares, each member's own view."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from rankvqa_cli.models.ptm.fusion import Fusion, FusionConfig
+
+
+def made(inputs: list[int], weights: list[float], **values: int) -> Fusion:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Fusion(FusionConfig(inputs, weights, **values)).eval()
+
+
+def test_components_add_up_to_the_linear_prediction() -> None:
+    """With as many components as features, partial least squares is ordinary least squares."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(50, 4, generator=generator) * torch.tensor([1.0, 10.0, 0.1, 3.0]) + 5
+    y = x @ torch.tensor([2.0, -1.0, 4.0, 0.5]) + torch.randn(50, generator=generator)
+    fusion = made([4], [1.0], components=4)
+    fusion.fit([x], y)
+    ones = torch.cat([x, torch.ones(50, 1)], dim=1)
+    expected = ones @ torch.linalg.lstsq(ones, y.unsqueeze(1)).solution.squeeze(1)
+    standard = (expected - y.mean()) / y.std(correction=0)
+    torch.testing.assert_close(fusion.projected(0, x).sum(dim=1), standard, rtol=1e-3, atol=1e-3)
+
+
+def test_constant_features_project_to_nothing() -> None:
+    fusion = made([3, 2], [0.5, 0.5])
+    fusion.fit([torch.ones(20, 3), torch.randn(20, 2)], torch.arange(20.0))
+    assert not fusion.projected(0, torch.rand(4, 3)).any()
+    fused = fusion([torch.ones(2, 3), torch.zeros(2, 2)])
+    assert bool(torch.isfinite(fused.quality).all())
+
+
+def test_a_member_of_no_weight_has_no_say_but_a_view() -> None:
+    fusion = made([3, 3], [1.0, 0.0])
+    fusion.fit([torch.randn(20, 3), torch.randn(20, 3)], torch.arange(20.0))
+    same = torch.randn(5, 3)
+    a, b = fusion([same, torch.randn(5, 3)]), fusion([same, torch.randn(5, 3)])
+    torch.testing.assert_close(a.quality, b.quality)
+    torch.testing.assert_close(a.quality, a.own[:, 0])
+    assert not torch.allclose(a.own[:, 1], b.own[:, 1])
+
+
+@pytest.mark.parametrize("weights", [[1.0], [0.5, 0.4], [1.5, -0.5]])
+def test_weights_are_shares(weights: list[float]) -> None:
+    with pytest.raises(ValueError):
+        FusionConfig([3, 3], weights)

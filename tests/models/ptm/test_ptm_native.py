@@ -1,0 +1,32 @@
+"""The project's own networks as members."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from made_ensemble import make_ensemble
+
+from rankvqa_cli.errors import ModelError
+from rankvqa_cli.models.ptm.native import NativeNetwork
+
+
+def test_a_patchnet_describes_single_pictures(tiny_model: Path) -> None:
+    network = NativeNetwork(tiny_model)
+    assert network.layer == "pyramid"
+    pictures = torch.rand(2, 3, 96, 101, generator=torch.Generator().manual_seed(0))
+    found = network.vectors(pictures)
+    assert found.shape == (2, network.dimension) == (2, 2 * (4 + 2 + 4 + 6 + 8))
+    torch.testing.assert_close(network.vectors(pictures[1:]), found[1:])
+    assert not torch.allclose(found[0], found[1])
+
+
+def test_what_is_no_network_of_ours_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="has no layer 'deep': it has pyramid"):
+        NativeNetwork(tiny_model, "deep")
+    with pytest.raises(ModelError, match="does not exist"):
+        NativeNetwork(tmp_path / "none.safetensors")
+    make_ensemble(tmp_path)
+    with pytest.raises(ModelError, match="architecture 'ptm-fusion', of which no vectors are known"):
+        NativeNetwork(tmp_path / "small.safetensors")

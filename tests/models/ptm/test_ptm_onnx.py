@@ -1,0 +1,65 @@
+"""The ONNX adapter: what it makes of a network, and every kind of file that is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from made_onnx import network, small_network
+
+from rankvqa_cli.errors import ModelError
+from rankvqa_cli.models.ptm.onnx import OnnxNetwork
+
+
+def saved(folder: Path, data: bytes) -> Path:
+    path = folder / "net.onnx"
+    path.write_bytes(data)
+    return path
+
+
+def test_vectors_are_those_of_the_graph(tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).normal(size=(5, 3, 4, 4)).astype(np.float32)
+    opened = OnnxNetwork(saved(tmp_path, network(weights)), threads=1)
+    pictures = torch.rand(3, 3, 224, 240)
+    expected = F.relu(F.conv2d(pictures, torch.from_numpy(weights), stride=4)).mean(dim=(2, 3))
+    assert (opened.dimension, opened.frames, opened.side, opened.layer) == (5, 1, None, "features")
+    torch.testing.assert_close(opened.vectors(pictures), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_fixed_size_and_number_are_told(tmp_path: Path) -> None:
+    opened = OnnxNetwork(saved(tmp_path, small_network(0, shape=(2, 3, 64, 64))), threads=1)
+    assert opened.side == 64
+    assert opened.vectors(torch.rand(4, 3, 64, 64)).shape == (4, 6)
+    with pytest.raises(ModelError, match="2 pictures at a time"):
+        opened.vectors(torch.rand(3, 3, 64, 64))
+    with pytest.raises(ModelError, match=r"net\.onnx.*cannot take pictures of 2 x 3 x 32 x 64"):
+        opened.vectors(torch.rand(2, 3, 32, 64))
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"not a network", "no ONNX network that can be run"),
+        (b"", "no ONNX network that can be run"),
+        (small_network(0, domain="made.up"), "no ONNX network that can be run"),
+        (small_network(0, pooled=False), "not give one vector a picture"),
+        (small_network(0, shape=("N", 1, "H", "W")), "three channels"),
+        (small_network(0, shape=("N", 3, 32, 64)), "squares"),
+        (network(np.full((2, 3, 4, 4), np.nan, np.float32)), "not finite"),
+    ],
+)
+def test_what_is_no_member_is_refused_by_name(tmp_path: Path, data: bytes, said: str) -> None:
+    with pytest.raises(ModelError, match=said) as caught:
+        OnnxNetwork(saved(tmp_path, data), threads=1)
+    assert "net.onnx" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_and_an_unknown_output_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="does not exist"):
+        OnnxNetwork(tmp_path / "none.onnx")
+    with pytest.raises(ModelError, match="no output 'deep': it has features"):
+        OnnxNetwork(saved(tmp_path, small_network(0)), layer="deep")

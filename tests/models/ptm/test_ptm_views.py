@@ -1,0 +1,87 @@
+"""What members see: crops at native resolution, small and tall pictures, and detail that content does not decide."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from made_onnx import small_network
+from torch import Tensor
+
+from rankvqa_cli.models.ptm.onnx import OnnxNetwork
+from rankvqa_cli.models.ptm.views import FLOOR, Views, features, mirrored, softened
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> OnnxNetwork:
+    (tmp_path / "net.onnx").write_bytes(small_network(1))
+    return OnnxNetwork(tmp_path / "net.onnx", threads=1)
+
+
+class Watching:
+    """A network that remembers what it was shown."""
+
+    frames, side, least, file = 1, None, 224, Path("watching")
+
+    def __init__(self) -> None:
+        self.seen: list[Tensor] = []
+
+    def vectors(self, pictures: Tensor) -> Tensor:
+        self.seen += list(pictures)
+        return pictures.mean(dim=(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "side"),
+    [((1080, 1920), 6, 448), ((1920, 1080), 6, 448), ((448, 900), 3, 448), ((300, 400), 1, 300)],
+)
+def test_crops_reach_every_edge_at_native_resolution(size: tuple[int, int], count: int, side: int) -> None:
+    height, width = size
+    rows = torch.arange(height).view(-1, 1).expand(height, width) / height
+    columns = torch.arange(width).view(1, -1).expand(height, width) / width
+    picture = torch.stack([rows, columns, torch.zeros(height, width)]).unsqueeze(0)
+    network = Watching()
+    features(network, picture, Views(seen=("crops",)))  # type: ignore[arg-type]
+    assert len(network.seen) == count
+    assert all(min(crop.shape[1:]) == side for crop in network.seen)
+    assert min(float(crop[0].min()) for crop in network.seen) == 0
+    assert max(float(crop[0].max()) for crop in network.seen) == float(rows.max())
+    assert max(float(crop[1].max()) for crop in network.seen) == float(columns.max())
+    assert all(
+        float((crop[0][1:] - crop[0][:-1]).max()) == pytest.approx(1 / height, rel=1e-2)
+        for crop in network.seen
+    )
+
+
+@pytest.mark.parametrize("size", [(64, 64), (1, 1), (700, 64), (225, 223)])
+@pytest.mark.parametrize("level", [0.0, 0.5])
+def test_small_tall_and_flat_pictures_have_finite_features(
+    network: OnnxNetwork, size: tuple[int, int], level: float
+) -> None:
+    found = features(network, torch.full((1, 3, *size), level), Views(seen=("crops", "detail", "whole")))
+    assert found.shape == (3 * network.dimension,)
+    assert bool(torch.isfinite(found).all())
+
+
+def test_detail_is_the_floor_where_there_is_none_and_grows_with_sharpness(network: OnnxNetwork) -> None:
+    views = Views(crop=224, seen=("detail",))
+    flat = features(network, torch.full((1, 3, 240, 240), 0.4), views)
+    torch.testing.assert_close(flat, torch.full_like(flat, math.log(FLOOR)), atol=1e-2, rtol=0)
+    sharp = torch.rand(1, 3, 240, 240, generator=torch.Generator().manual_seed(0))
+    blurred = softened(softened(sharp, 4), 4)
+    assert bool((features(network, sharp, views) > features(network, blurred, views)).all())
+
+
+def test_mirroring_continues_without_a_seam() -> None:
+    row = torch.tensor([[1.0, 2.0, 3.0]])
+    assert mirrored(row.expand(2, 3), 8)[0].tolist() == [1, 2, 3, 3, 2, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "bad", [{"soften": 1}, {"crop": 0}, {"seen": ()}, {"seen": ("crops", "crops")}, {"seen": ("x",)}]
+)
+def test_views_that_mean_nothing_are_refused(bad: dict[str, object]) -> None:
+    with pytest.raises(ValueError):
+        Views(**bad)  # type: ignore[arg-type]
