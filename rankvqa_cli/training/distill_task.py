@@ -159,8 +159,10 @@ class DistillTask:
 
 
 def adapters_between(mine: Mapping[int, int], theirs: Mapping[int, int]) -> nn.ModuleDict:
-    """1x1 convolutions from one network's channels by level to another's, where the two differ. No difference stays none:
-    they have no bias."""
+    """1x1 convolutions from one network's channels by level to another's, where the two differ.
+
+    They have no bias: no difference stays none.
+    """
     return nn.ModuleDict(
         {
             str(level): nn.Conv2d(mine[level], theirs[level], 1, bias=False)
