@@ -51,7 +51,8 @@ def add_head(path: Path) -> None:
     ensemble, _ = read_ensemble(path)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        fusion = Fusion(FusionConfig(ensemble.lengths, [member.weight for member in ensemble.members]))
+        weights = [member.weight for member in ensemble.members]
+        fusion = Fusion(FusionConfig(ensemble.lengths, weights, blocks=len(ensemble.views.seen)))
         features = [torch.randn(40, length) for length in ensemble.lengths]
         fusion.fit(features, sum(each[:, 0] for each in features) * 20 + 50)  # type: ignore[arg-type]
     header = ModelFile(

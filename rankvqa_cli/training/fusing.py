@@ -59,7 +59,7 @@ def ablations(options: FusingOptions) -> dict[str, FusingOptions]:
 
 @dataclass(frozen=True)
 class Samples:
-    """``features`` has one (N, D) float32 a member; ``mos`` (N,) is 1 to 5, ``weight`` (N,) what each sample counts.
+    """``features`` has one (N, D) float32 a member, in ``blocks`` equal parts; ``mos`` (N,) is 1 to 5, ``weight`` (N,) what each sample counts.
 
     ``judged`` (N,) are samples whose MOS is people's: the others, a teacher's labels, are learned from and never judged by.
     """
@@ -69,6 +69,7 @@ class Samples:
     contents: tuple[str, ...]
     weight: Array
     judged: NDArray[np.bool_]
+    blocks: int = 1
 
     def rows(self, chosen: NDArray[np.bool_]) -> Samples:
         return Samples(
@@ -77,6 +78,7 @@ class Samples:
             tuple(name for name, kept in zip(self.contents, chosen, strict=True) if kept),
             self.weight[chosen],
             self.judged[chosen],
+            self.blocks,
         )
 
 
@@ -167,6 +169,7 @@ def _config(samples: Samples, options: FusingOptions) -> FusionConfig:
     return FusionConfig(
         inputs=[each.shape[1] for each in samples.features],
         weights=weights,
+        blocks=samples.blocks,
         components=options.components,
         hidden=options.hidden,
         latent=options.latent,

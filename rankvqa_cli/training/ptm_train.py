@@ -92,8 +92,9 @@ def train_ptm(
     ensemble, _ = read_ensemble(ensemble_path)
     networks = open_members(ensemble_path, ensemble)
     cache = FeatureCache(data.cache or folder, ensemble.views, data.sampling)
+    blocks = len(ensemble.views.seen)
     ratings, samples = _samples(
-        data, lambda files: cache.matrices(networks, files, _counted(len(files), say))
+        data, blocks, lambda files: cache.matrices(networks, files, _counted(len(files), say))
     )
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -176,7 +177,7 @@ def _srocc(predicted: Array, mos: Array) -> float:
 
 
 def _samples(
-    data: PtmData, measure: Callable[[Sequence[Path]], list[NDArray[np.float32]]]
+    data: PtmData, blocks: int, measure: Callable[[Sequence[Path]], list[NDArray[np.float32]]]
 ) -> tuple[Ratings, Samples]:
     """People's ratings, and all samples: theirs first, then a teacher's."""
     ratings = read_ratings(data.ratings, scale=(1, 5), content=data.content, filters=data.filters)
@@ -192,6 +193,7 @@ def _samples(
         contents=tuple(rating.content for rating in rows),
         weight=np.array(counts),
         judged=np.arange(len(rows)) < people,
+        blocks=blocks,
     )
 
 

@@ -13,13 +13,15 @@ from torch import Tensor, nn
 class FusionConfig:
     """``inputs`` are the lengths of the members' features and ``weights`` what each counts (their sum is 1).
 
-    A member's features are standardised, projected to ``components`` of partial least squares, and pass two fully connected
+    A member's features are ``blocks`` equal parts (see ``Views``). Each is standardised and projected to ``components`` of
+    partial least squares; together they pass two fully connected
     layers of ``hidden`` and ``latent`` units, each with normalisation and GELU. Few components: there are thousands of
     features and some hundred samples of a handful of contents, and what tells contents apart tells nothing of quality.
     """
 
     inputs: list[int]
     weights: list[float]
+    blocks: int = 1
     components: int = 4
     hidden: int = 32
     latent: int = 16
@@ -28,6 +30,8 @@ class FusionConfig:
     def __post_init__(self) -> None:
         if not self.inputs or len(self.inputs) != len(self.weights):
             raise ValueError("every member needs one length and one weight")
+        if any(length % self.blocks for length in self.inputs):
+            raise ValueError("a member's features do not fall into as many blocks")
         if any(w < 0 for w in self.weights) or abs(sum(self.weights) - 1) > 1e-6:
             raise ValueError("the members' weights are not shares of 1")
 
@@ -55,7 +59,7 @@ class Fusion(nn.Module):
         self.config = config
         for i, length in enumerate(config.inputs):
             self.register_buffer(f"centre{i}", torch.zeros(length))
-            self.register_buffer(f"projection{i}", torch.zeros(length, config.components))
+            self.register_buffer(f"projection{i}", torch.zeros(length, config.components * config.blocks))
         self.register_buffer("weights", torch.tensor(config.weights, dtype=torch.float32))
         self.transforms = nn.ModuleList(_transform(config) for _ in config.inputs)
         self.head = nn.Linear(config.latent, 1)
@@ -72,9 +76,9 @@ class Fusion(nn.Module):
             x = each.double()
             centre, spread = x.mean(dim=0), x.std(dim=0, correction=0)
             spread = torch.where(spread > 1e-9, spread, torch.ones_like(spread))
-            projection = self.get_buffer(f"projection{i}")
-            found = _least_squares((x - centre) / spread, y, projection.shape[1])
-            projection.copy_((found / spread[:, None]).float())
+            parts = ((x - centre) / spread).chunk(self.config.blocks, dim=1)
+            found = [_least_squares(part, y, self.config.components) for part in parts]
+            self.get_buffer(f"projection{i}").copy_((torch.block_diag(*found) / spread[:, None]).float())
             self.get_buffer(f"centre{i}").copy_(centre.float())
 
     def forward(self, features: Sequence[Tensor]) -> Fused:
@@ -82,11 +86,11 @@ class Fusion(nn.Module):
         return self.joined([self.projected(i, each) for i, each in enumerate(features)])
 
     def projected(self, member: int, features: Tensor) -> Tensor:
-        """(N, D) -> (N, components): all that is not trained."""
+        """(N, D) -> (N, blocks x components): all that is not trained."""
         return (features - self.get_buffer(f"centre{member}")) @ self.get_buffer(f"projection{member}")
 
     def joined(self, projected: Sequence[Tensor]) -> Fused:
-        """The trained part: one (N, components) a member."""
+        """The trained part: one (N, blocks x components) a member."""
         vectors = torch.stack(
             [f(x) for f, x in zip(self.transforms, projected, strict=True)], dim=1
         )  # N, M, L
@@ -100,7 +104,7 @@ class Fusion(nn.Module):
 
 def _transform(config: FusionConfig) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(config.components, config.hidden),
+        nn.Linear(config.components * config.blocks, config.hidden),
         nn.LayerNorm(config.hidden),
         nn.GELU(),
         nn.Dropout(config.dropout),

@@ -92,6 +92,10 @@ def _fusion(path: Path, ensemble: Ensemble, header: ModelFile, tensors: dict[str
             raise ValueError(
                 f"the head was trained on features of {config.inputs}, the members give {ensemble.lengths}"
             )
+        if config.blocks != len(ensemble.views.seen):
+            raise ValueError(
+                f"the head was trained on {config.blocks} views, the members have {len(ensemble.views.seen)}"
+            )
         fusion = Fusion(config)
         fusion.load_state_dict({name: value.float() for name, value in tensors.items()})
     except (RuntimeError, TypeError, ValueError) as error:
