@@ -106,8 +106,7 @@ def fit(samples: Samples, options: FusingOptions, seed: int, listen: Listener = 
     fusion = Fusion(_config(samples, options))
     inputs = [torch.from_numpy(np.array(each)) for each in samples.features]
     label = torch.from_numpy(25 * (samples.mos - 1)).float()
-    fusion.fit(inputs, label)
-    projected = [fusion.projected(i, each) for i, each in enumerate(inputs)]
+    projected = _projected(fusion, inputs, label, samples.contents)
     spreads = [each.std(dim=0, correction=0) * options.jitter for each in projected]
     weight = torch.from_numpy(samples.weight).float()
     with torch.no_grad():  # begin near the middle of the scale
@@ -157,6 +156,28 @@ def score(fusion: Fusion, samples: Samples) -> tuple[Array, Array]:
     with torch.no_grad():
         fused = fusion([_tensor(each) for each in samples.features])
     return np.asarray(fused.quality.double().numpy()), np.asarray(fused.own.double().numpy())
+
+
+def _projected(
+    fusion: Fusion, inputs: Sequence[Tensor], label: Tensor, contents: Sequence[str]
+) -> list[Tensor]:
+    """What projections say of contents that they were not fitted to; those of ``fusion`` are then fitted to all.
+
+    Fitted to their own samples they would know the label better than they ever will again, and the head would trust them.
+    """
+    folds = torch.from_numpy(folds_of(contents))
+    columns = fusion.config.components * fusion.config.blocks
+    projected = [torch.zeros(len(label), columns) for _ in inputs]
+    if len(folds.unique()) > 1:
+        for fold in folds.unique():
+            held = folds == fold
+            fusion.fit([each[~held] for each in inputs], label[~held])
+            for i, each in enumerate(inputs):
+                projected[i][held] = fusion.projected(i, each[held])
+        fusion.fit(inputs, label)
+        return projected
+    fusion.fit(inputs, label)
+    return [fusion.projected(i, each) for i, each in enumerate(inputs)]
 
 
 def _config(samples: Samples, options: FusingOptions) -> FusionConfig:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+
+#: Penalties of the components, times the number of features, on standardised features: strongest first.
+SHRINKAGES = (300.0, 30.0, 3.0, 0.3)
 
 
 @dataclass(frozen=True)
 class FusionConfig:
     """``inputs`` are the lengths of the members' features and ``weights`` what each counts (their sum is 1).
 
-    A member's features are ``blocks`` equal parts (see ``Views``). Each is standardised and projected to ``components`` of
-    partial least squares; together they pass two fully connected
-    layers of ``hidden`` and ``latent`` units, each with normalisation and GELU. Few components: there are thousands of
-    features and some hundred samples of a handful of contents, and what tells contents apart tells nothing of quality.
+    A member's features are ``blocks`` equal parts (see ``Views``). Each is standardised and projected to ``components``
+    numbers by ridge regressions of as many strengths; together they pass two fully connected layers of ``hidden`` and
+    ``latent`` units, each with normalisation and GELU. So few numbers: there are thousands of features and some hundred
+    samples of a handful of contents, and what tells contents apart tells nothing of quality.
     """
 
     inputs: list[int]
@@ -30,6 +34,8 @@ class FusionConfig:
     def __post_init__(self) -> None:
         if not self.inputs or len(self.inputs) != len(self.weights):
             raise ValueError("every member needs one length and one weight")
+        if not 1 <= self.components <= len(SHRINKAGES):
+            raise ValueError(f"components must be 1 to {len(SHRINKAGES)}")
         if any(length % self.blocks for length in self.inputs):
             raise ValueError("a member's features do not fall into as many blocks")
         if any(w < 0 for w in self.weights) or abs(sum(self.weights) - 1) > 1e-6:
@@ -67,8 +73,8 @@ class Fusion(nn.Module):
     def fit(self, features: Sequence[Tensor], label: Tensor) -> None:
         """Set centres and projections from training samples: one (N, D) a member, and their ``label`` (N,).
 
-        The components are those of partial least squares (NIPALS, one response), each scaled to what it adds to the
-        prediction of the label in the label's standard deviations: a member's sum is its own linear prediction.
+        The components are ridge regressions, in the label's standard deviations; they add up to the one that is shrunk
+        least. In-sample they flatter: a head is trained on what projections say that were fitted to other contents.
         """
         y = label.double() - label.double().mean()
         y = y / y.square().mean().sqrt().clamp_min(1e-9)
@@ -77,7 +83,7 @@ class Fusion(nn.Module):
             centre, spread = x.mean(dim=0), x.std(dim=0, correction=0)
             spread = torch.where(spread > 1e-9, spread, torch.ones_like(spread))
             parts = ((x - centre) / spread).chunk(self.config.blocks, dim=1)
-            found = [_least_squares(part, y, self.config.components) for part in parts]
+            found = [_ridge(part, y, self.config.components) for part in parts]
             self.get_buffer(f"projection{i}").copy_((torch.block_diag(*found) / spread[:, None]).float())
             self.get_buffer(f"centre{i}").copy_(centre.float())
 
@@ -114,25 +120,13 @@ def _transform(config: FusionConfig) -> nn.Sequential:
     )
 
 
-def _least_squares(x: Tensor, y: Tensor, components: int) -> Tensor:
-    """(D, components) to multiply centred ``x`` (N, D) with; columns beyond what there is to explain are 0."""
-    left = x.clone()
-    directions, loadings, shares = [], [], []
-    for _ in range(components):
-        direction = left.T @ y
-        size = direction.norm()
-        if float(size) < 1e-9 * len(y):
-            break
-        direction = direction / size
-        scores = left @ direction
-        energy = scores @ scores
-        loading = left.T @ scores / energy
-        left = left - torch.outer(scores, loading)
-        directions.append(direction)
-        loadings.append(loading)
-        shares.append((y @ scores) / energy)
-    found = x.new_zeros(x.shape[1], components)
-    if directions:
-        w, p = torch.stack(directions, dim=1), torch.stack(loadings, dim=1)
-        found[:, : len(directions)] = torch.linalg.solve(p.T @ w, w, left=False) * torch.stack(shares)
-    return found
+def _ridge(x: Tensor, y: Tensor, components: int) -> Tensor:
+    """(D, components) to multiply centred ``x`` (N, D) with: ridge regression at the first of SHRINKAGES, then what each
+    weaker one adds."""
+    values, vectors = torch.linalg.eigh(x @ x.T)  # by (N, N): D is often above N
+    target = vectors.T @ y
+    found = [
+        x.T @ (vectors @ (target / (values.clamp_min(0) + penalty * x.shape[1])))
+        for penalty in SHRINKAGES[:components]
+    ]
+    return torch.stack([found[0], *(b - a for a, b in pairwise(found))], dim=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rankvqa_cli.models.ptm.fusion import Fusion, FusionConfig
+from rankvqa_cli.models.ptm.fusion import SHRINKAGES, Fusion, FusionConfig
 
 
 def made(inputs: list[int], weights: list[float], **values: int) -> Fusion:
@@ -14,17 +14,28 @@ def made(inputs: list[int], weights: list[float], **values: int) -> Fusion:
         return Fusion(FusionConfig(inputs, weights, **values)).eval()
 
 
-def test_components_add_up_to_the_linear_prediction() -> None:
-    """With as many components as features, partial least squares is ordinary least squares."""
+def test_components_add_up_to_the_ridge_that_is_shrunk_least() -> None:
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(50, 4, generator=generator) * torch.tensor([1.0, 10.0, 0.1, 3.0]) + 5
     y = x @ torch.tensor([2.0, -1.0, 4.0, 0.5]) + torch.randn(50, generator=generator)
-    fusion = made([4], [1.0], components=4)
+    fusion = made([4], [1.0], components=3)
     fusion.fit([x], y)
-    ones = torch.cat([x, torch.ones(50, 1)], dim=1)
-    expected = ones @ torch.linalg.lstsq(ones, y.unsqueeze(1)).solution.squeeze(1)
-    standard = (expected - y.mean()) / y.std(correction=0)
-    torch.testing.assert_close(fusion.projected(0, x).sum(dim=1), standard, rtol=1e-3, atol=1e-3)
+    z = (x - x.mean(dim=0)) / x.std(dim=0, correction=0)
+    t = (y - y.mean()) / y.std(correction=0)
+    weights = torch.linalg.solve(z.T @ z + SHRINKAGES[2] * 4 * torch.eye(4), z.T @ t)
+    torch.testing.assert_close(fusion.projected(0, x).sum(dim=1), z @ weights, rtol=1e-3, atol=1e-4)
+
+
+def test_blocks_are_projected_each_by_itself() -> None:
+    generator = torch.Generator().manual_seed(2)
+    x, y = torch.randn(30, 6, generator=generator), torch.randn(30, generator=generator)
+    whole, parts = made([6], [1.0], blocks=2, components=2), made([3, 3], [0.5, 0.5], components=2)
+    whole.fit([x], y)
+    parts.fit([x[:, :3], x[:, 3:]], y)
+    both = torch.cat([parts.projected(0, x[:, :3]), parts.projected(1, x[:, 3:])], dim=1)
+    torch.testing.assert_close(whole.projected(0, x), both)
+    with pytest.raises(ValueError, match="blocks"):
+        FusionConfig([5], [1.0], blocks=2)
 
 
 def test_constant_features_project_to_nothing() -> None:
