@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -23,12 +24,17 @@ TEACHER = "rankvqa"
     help="Name written into the model file. rankvqa trains the teacher, ptm an ensemble's head, any other name a student.",
 )
 @click.option(
-    "--data", "corpus", required=True, type=click.Path(path_type=Path), help="Corpus folder; ptm: a rated CSV."
+    "--data",
+    "corpus",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Corpus folder; ptm: a rated CSV.",
 )
 @click.option("-o", "--output", "out", required=True, type=FILE, help="Model file to write.")
 @click.option("--run", type=FOLDER, help="Folder of checkpoint and curve  [default: beside the output]")
 @click.option("--scored", type=FILE, help="Stage two: CSV with distorted, reference, mos, content.")
 @click.option("--start", type=FILE, help="A model file to go on from; stage two needs the stage-one file.")
+@click.option("--fresh-readout", is_flag=True, help="Teacher: go on from --start with an untrained readout.")
 @click.option(
     "--frozen",
     multiple=True,
@@ -55,6 +61,13 @@ TEACHER = "rankvqa"
     show_default=True,
     type=click.Choice(["stanet", "mean"]),
     help="Teacher, stage two: learn what each place counts, or count all alike.",
+)
+@click.option(
+    "--keep",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Stage two: how strongly the readout's weights stay what stage one made them.",
 )
 @click.option("--leave-out", help="Stage two: a content that is only scored, into RUN/left_out.csv.")
 @click.option("--cache", type=FOLDER, help="Where decoded pictures are kept  [default: RUN]")
@@ -85,12 +98,14 @@ def command(
     run: Path | None,
     scored: Path | None,
     start: Path | None,
+    fresh_readout: bool,
     frozen: tuple[Path, ...],
     colours: str,
     frames: int | None,
     crop: int | None,
     teach: str | None,
     pooling: str,
+    keep: float,
     leave_out: str | None,
     cache: Path | None,
     steps: int,
@@ -175,7 +190,13 @@ def command(
             if world.rank == 0:
                 click.echo(line, err=True)
 
-        if teacher:
+        if scored is not None and start is not None:
+            from rankvqa_cli.training.pooling import PoolingData, PoolingOptions, train_pooling
+
+            pooled = PoolingOptions(pooling="mean" if pooling == "mean" else "stanet", keep=keep)
+            data = PoolingData(scored, start, cache or folder, leave_out, fold, folds, pooled)
+            sha256 = train_pooling(corpus, data, folder, out, name, loop, say)
+        elif teacher:
             from rankvqa_cli.training.teacher import TeacherOptions, teacher_config, train_teacher, weights_of
 
             first = TeacherOptions(
@@ -185,34 +206,19 @@ def command(
                 loop=loop,
                 frozen=frozen,
                 start=start,
+                fresh_readout=fresh_readout,
                 fold=fold,
                 folds=folds,
             )
-            if scored is not None and start is not None:
-                from rankvqa_cli.training.pooling import PoolingData, PoolingOptions, train_pooling
-
-                pooled = PoolingOptions(pooling="mean" if pooling == "mean" else "stanet")
-                whole = PoolingData(scored, start, cache or folder, leave_out, fold, folds, pooled)
-                sha256 = train_pooling(corpus, whole, folder, out, name, loop, say)
-            else:
-                sha256 = train_teacher(corpus, folder, out, name, first, say)
+            sha256 = train_teacher(corpus, folder, out, name, first, say)
         else:
             from rankvqa_cli.models.patchnet import TINY, PatchNetConfig
-            from rankvqa_cli.training.student import (
-                OpinionData,
-                StudentOptions,
-                train_on_opinions,
-                train_student,
-            )
+            from rankvqa_cli.training.student import StudentOptions, train_student
 
-            network = TINY if tiny else PatchNetConfig(readout=True)
+            network = replace(TINY if tiny else PatchNetConfig(), readout=True)
             options = StudentOptions(
                 network=network, batch=batch, loop=loop, frozen=frozen, fold=fold, folds=folds
             )
-            if scored is not None and start is not None:
-                data = OpinionData(scored, cache or folder, start, leave_out)
-                sha256 = train_on_opinions(corpus, data, folder, out, name, options, say)
-            else:
-                sha256 = train_student(corpus, folder, out, name, options, say)
+            sha256 = train_student(corpus, folder, out, name, options, say)
         if world.rank == 0:
             click.echo(f"{out}\t{sha256}")

@@ -15,6 +15,9 @@ from rankvqa_cli.models.stanet import STANet
 
 Mode = Literal["dense", "tiles"]
 
+#: What the level maps count at first in a readout, against 1 for each level of the pyramid.
+MAPS_SHARE = 0.01
+
 _PARTS = (
     "stanet.",
     "readout.",
@@ -87,11 +90,18 @@ def readout_groups(config: PQANetConfig) -> tuple[int, ...]:
     return (LEVELS, *config.widths)
 
 
+def new_readout(config: PQANetConfig) -> Readout:
+    """An untrained readout. The level maps begin with a small share: what they say of one content's versions does not
+    carry over to other contents as well as the channels do (weights/LOG.md)."""
+    groups = readout_groups(config)
+    return Readout(groups, [MAPS_SHARE] + [1.0] * (len(groups) - 1))
+
+
 def parts_of(config: RankVQAConfig) -> RankVQAParts:
     """Untrained parts as the configuration asks for them."""
     return RankVQAParts(
         STANet(stanet_channels(config.network)) if config.stanet else None,
-        Readout(readout_groups(config.network)) if config.readout else None,
+        new_readout(config.network) if config.readout else None,
     )
 
 

@@ -17,6 +17,10 @@ from torch import Tensor, nn
 START_FLOOR = 1e-3
 
 
+#: How suddenly a distance falls to 0 where no feature differs by more than its floor.
+SHARPNESS = 4.0
+
+
 def low_passed(x: Tensor) -> Tensor:
     """(N, C, h, w) reduced by 4 (area mean) and brought back (bilinear): what a quarter of the size keeps of it."""
     small = F.avg_pool2d(x, 4, ceil_mode=True, count_include_pad=False)
@@ -26,16 +30,21 @@ def low_passed(x: Tensor) -> Tensor:
 class Readout(nn.Module):
     """Differences of many features to one distance D >= 0, which is 0 where all of them are 0 and rises with each.
 
-    D = prod_k ((e_k + f_k) / (r_k + f_k)) ** w_k minus the same for e = 0: a weighted geometric mean of differences
-    ``e`` over reserves ``r``, with learned floors f > 0 and weights w > 0. ``groups`` counts the features of each
-    group; groups begin with equal shares, all weights with a sum of 1. A group has one floor.
+    G(e) = prod_k ((e_k + f_k) / (r_k + f_k)) ** w_k is a weighted geometric mean of differences ``e`` over reserves
+    ``r``, with learned floors f > 0 and weights w > 0. D = G(e) (1 - (G(0) / G(e)) ** 4): G itself, but for differences
+    so small that it nears what it is without any, and 0 there. ``groups`` counts the features of each group; groups
+    begin with equal shares, or with ``shares``, all weights with a sum of 1. A group has one floor.
     """
 
-    def __init__(self, groups: Sequence[int]) -> None:
+    def __init__(self, groups: Sequence[int], shares: Sequence[float] | None = None) -> None:
         super().__init__()
         self.groups = tuple(groups)
-        shares = [torch.full((count,), 1 / (count * len(self.groups))) for count in self.groups]
-        self.log_weight = nn.Parameter(torch.cat(shares).log())
+        begin = [1.0] * len(self.groups) if shares is None else shares
+        weights = [
+            torch.full((count,), share / (count * sum(begin)))
+            for count, share in zip(self.groups, begin, strict=True)
+        ]
+        self.log_weight = nn.Parameter(torch.cat(weights).log())
         self.log_floor = nn.Parameter(torch.full((len(self.groups),), START_FLOOR).log())
 
     def log_ratios(self, energy: Tensor, reserve: Tensor) -> Tensor:
@@ -50,7 +59,7 @@ class Readout(nn.Module):
         seen = (self.log_ratios(energy, reserve) * weight).sum(dim=-1)
         unseen = (self.log_ratios(nothing, reserve) * weight).sum(dim=-1)
         # The same arithmetic on both sides, so that e = 0 gives 0 to the bit.
-        return (seen.exp() - unseen.exp()).clamp_min(0)
+        return seen.exp() * (1 - (SHARPNESS * (unseen - seen)).exp()).clamp_min(0)
 
     def _floor(self) -> Tensor:
         counts = torch.tensor(self.groups, device=self.log_floor.device)

@@ -65,8 +65,8 @@ def damage_losses(
     log_distances: Tensor, damage: Tensor, gain: Tensor, scale: tuple[Tensor, Tensor], width: float
 ) -> dict[str, Tensor]:
     """What frozen networks' labels ask for (see ``training.frozen``): ``damage``, the binary cross-entropy on pairs
-    whose wish is the sigmoid of their difference over ``width``, and ``amount``, smooth L1 of slope * (log D - zero), with
-    ``scale`` (slope, zero), against the damage (N,) itself. Clips whose damage is NaN are left out."""
+    whose wish is the sigmoid of their difference over ``width``, and ``amount``, smooth L1 of slope * (log D - zero),
+    with ``scale`` (slope, zero), against the damage (N,) itself. Clips whose damage is NaN are left out."""
     logits = gain * (log_distances.unsqueeze(0) - log_distances.unsqueeze(1))
     wish = torch.sigmoid((damage.unsqueeze(0) - damage.unsqueeze(1)) / width)
     usable = torch.isfinite(wish) & torch.ones_like(wish, dtype=torch.bool).triu(1)

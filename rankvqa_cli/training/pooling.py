@@ -48,7 +48,7 @@ class PoolingOptions:
     groups: int = 4
     opinion: float = 1.0
     order: float = 0.3
-    keep: float = 0.02
+    keep: float = 1.0
     width: float = 8.0
     places: int = 2
     pooling: Literal["stanet", "mean"] = "stanet"
@@ -207,23 +207,25 @@ def train_pooling(
     """Stage two: go on from ``data.start``; write ``out``, and the scores of a content left out to
     ``run / "left_out.csv"``. Returns the sha256 of ``out``."""
     torch.manual_seed(loop.seed)
+    scored = first_alone(lambda: load_scored(data.scores, data.cache))
     start = open_start(data.start)
     info = start.model.info
-    scored = first_alone(lambda: load_scored(data.scores, data.cache))
     left = [] if data.leave_out is None else scored.rows_of(data.leave_out)
     training, _ = split_by_content(load_corpus(corpus), data.fold, data.folds)
+    places = min([data.options.places, *(len(shard.reference) for shard in training)])
+    options = replace(data.options, places=places)
     compute = choose(loop.device)  # as scoring chooses; the steps themselves are as the loop says
     model = start.model.to(compute.device, compute.dtype)
     seen = first_alone(lambda: observe_scored(model, scored, data.cache, say))
-    patches = first_alone(lambda: observe_corpus(model, training, data.options.places, data.cache, say))
+    patches = first_alone(lambda: observe_corpus(model, training, options.places, data.cache, say))
     model.to(torch.device("cpu"), torch.float32)
-    stanet = start.stanet if data.options.pooling == "stanet" else None
+    stanet = start.stanet if options.pooling == "stanet" else None
     module = PoolingModule(stanet, start.readout, model.calibration, model.clip_frames)
     task = PoolingTask(
-        module, (scored, seen), left, list(zip(training, patches, strict=True)), data.options, loop.seed
+        module, (scored, seen), left, list(zip(training, patches, strict=True)), options, loop.seed
     )
     settings = {
-        "options": asdict(data.options),
+        "options": asdict(options),
         "start": info.weights_sha256,
         "left_out": data.leave_out or "",
         "scores": data.scores.name,

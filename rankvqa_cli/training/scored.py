@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.training.common_size import scaling
-from rankvqa_cli.training.datasets import Batch
 from rankvqa_cli.training.ratings import read_ratings
 from rankvqa_cli.training.sources import run_ffmpeg
 
@@ -116,54 +115,6 @@ def load_scored(path: Path, cache: Path, size: tuple[int, int] = (1920, 1080)) -
         width,
         height,
     )
-
-
-class ScoredSampler:
-    """Draws batches of crops: ``groups`` contents with ``slots`` stimuli each, ``crop`` pixels wide and high."""
-
-    def __init__(self, scored: ScoredSet, groups: int, slots: int, crop: int, seed: int) -> None:
-        self.scored = scored
-        self.groups, self.slots, self.crop, self.seed = groups, slots, crop, seed
-        references = sorted(set(scored.reference_at))
-        self.by_reference = [
-            [i for i, at in enumerate(scored.reference_at) if at == ref] for ref in references
-        ]
-
-    def batch(self, step: int) -> Batch:
-        """The batch of ``step``: frames = 1; the same for the same seed. Labels are 25 x (MOS - 1)."""
-        rng = np.random.default_rng([self.seed, 1, step])
-        enough = len(self.by_reference) >= self.groups
-        references, distorted, labels = [], [], []
-        for group in rng.choice(len(self.by_reference), self.groups, replace=not enough):
-            members = self.by_reference[group]
-            chosen = rng.choice(members, self.slots, replace=len(members) < self.slots)
-            x, y = (
-                int(rng.integers((side - self.crop) // 2 + 1)) * 2
-                for side in (self.scored.width, self.scored.height)
-            )
-            mirror = bool(rng.random() < 0.5)
-            references.append(self._crop(self.scored.reference_at[chosen[0]], x, y, mirror))
-            distorted += [self._crop(self.scored.distorted_at[i], x, y, mirror) for i in chosen]
-            labels += [self.scored.stimuli[i].label for i in chosen]
-        count = self.groups * self.slots
-        return Batch(
-            reference=(torch.cat([y for y, _ in references]), torch.cat([c for _, c in references])),
-            distorted=(torch.cat([y for y, _ in distorted]), torch.cat([c for _, c in distorted])),
-            label=torch.tensor(labels),
-            damage=torch.full((count,), torch.nan),
-            better=torch.zeros(count, count, dtype=torch.bool),
-            groups=self.groups,
-            slots=self.slots,
-            frames=1,
-        )
-
-    def _crop(self, row: int, x: int, y: int, mirror: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """(luma (1, crop, crop), chroma (1, 2, crop / 2, crop / 2)) uint8."""
-        luma, chroma = planes_of(self.scored, row)
-        half = self.crop // 2
-        luma = luma[:, y : y + self.crop, x : x + self.crop]
-        chroma = chroma[:, :, y // 2 : y // 2 + half, x // 2 : x // 2 + half]
-        return (luma.flip(-1), chroma.flip(-1)) if mirror else (luma, chroma)
 
 
 def planes_of(scored: ScoredSet, row: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,7 +1,6 @@
 """Train a real-time student and write its model file: the work behind ``vqa-score train``.
 
-Stage one ranks the encodes of a corpus. Stage two, where a scored set is given, goes on from a stage-one model file
-with people's opinions beside the corpus.
+This is stage one, which ranks the versions in a corpus. Stage two is in ``training.pooling``.
 """
 
 from __future__ import annotations
@@ -16,17 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.patchnet import PatchNet, PatchNetConfig
-from rankvqa_cli.models.store import ModelFile, read_model, write_model
+from rankvqa_cli.models.store import ModelFile, write_model
 from rankvqa_cli.training.datasets import BatchOptions, load_corpus, split_by_content
 from rankvqa_cli.training.frozen import label_corpus
 from rankvqa_cli.training.loop import LoopOptions, fit
 from rankvqa_cli.training.losses import above_floor
-from rankvqa_cli.training.opinions import OpinionOptions, OpinionTask, opinion_scores
-from rankvqa_cli.training.parallel import first_alone, once
-from rankvqa_cli.training.scored import Stimulus, load_scored
+from rankvqa_cli.training.parallel import once
+from rankvqa_cli.training.scored import Stimulus
 from rankvqa_cli.training.tasks import RankingTask, RankingWeights
 
 Say = Callable[[str], None]
@@ -46,18 +43,6 @@ class StudentOptions:
     folds: int = 5
 
 
-@dataclass(frozen=True)
-class OpinionData:
-    """Stage two: ``scores`` is the CSV, ``cache`` keeps its decoded pictures, ``leave_out`` names a content that is
-    scored at the end and never learned from, ``start`` is the stage-one model file."""
-
-    scores: Path
-    cache: Path
-    start: Path
-    leave_out: str | None = None
-    options: OpinionOptions = field(default_factory=OpinionOptions)
-
-
 def train_student(corpus: Path, run: Path, out: Path, name: str, options: StudentOptions, say: Say) -> str:
     """Stage one: train, resuming from ``run`` where a checkpoint lies there; write ``out``. Returns its sha256."""
     torch.manual_seed(options.loop.seed)
@@ -65,35 +50,6 @@ def train_student(corpus: Path, run: Path, out: Path, name: str, options: Studen
     task.module.load_state_dict(fit(task, options.loop, run, say, _settings(corpus, options)))
     provenance = f"stage one on {corpus.name}, seed {options.loop.seed}, {options.loop.steps} steps"
     return write_student(task.module.network, task.module.calibration, out, name, provenance)
-
-
-def train_on_opinions(
-    corpus: Path, data: OpinionData, run: Path, out: Path, name: str, options: StudentOptions, say: Say
-) -> str:
-    """Stage two: go on from ``data.start``; write ``out``, and the scores of a content left out to
-    ``run / "left_out.csv"``. Returns the sha256 of ``out``."""
-    scored = first_alone(lambda: load_scored(data.scores, data.cache))
-    held_out = None if data.leave_out is None else scored.only(data.leave_out)
-    training = scored if data.leave_out is None else scored.without(data.leave_out)
-    header, tensors, sha256 = read_model(data.start)
-    if header.architecture != "patchnet":
-        raise ModelError(f"{str(data.start)!r} is a {header.architecture}; stage two goes on from a patchnet")
-    network = PatchNet(PatchNetConfig.from_json(header.config))
-    network.load_state_dict({key: value.float() for key, value in tensors.items()})
-    torch.manual_seed(options.loop.seed)
-    ranking = _ranking_task(corpus, network, options, run, say)
-    start_scale(ranking.module, header.calibration)
-    task = OpinionTask(ranking, training, held_out, data.options, options.loop.seed)
-    settings = _settings(corpus, options) | asdict(data.options)
-    settings |= {"scored": data.scores.name, "start": sha256, "leave_out": data.leave_out}
-    task.module.load_state_dict(fit(task, options.loop, run, say, settings))
-    task.module.eval()
-    if held_out is not None:
-        rest = held_out
-        once(lambda: write_left_out(run / "left_out.csv", rest.stimuli, opinion_scores(task.module, rest)))
-    provenance = f"stage two from {sha256[:12]} on {corpus.name} and {data.scores.name}"
-    provenance += f", seed {options.loop.seed}, {options.loop.steps} steps"
-    return write_student(network, task.module.calibration, out, name, provenance)
 
 
 def _ranking_task(

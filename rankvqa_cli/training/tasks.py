@@ -177,12 +177,8 @@ def compare_batch(network: PatchNet, batch: Batch) -> Compared:
     return Compared(planes, reference, repeated, distorted, maps)
 
 
-def batch_distances(network: PatchNet, batch: Batch, *, by_content: bool = False) -> Tensor:
-    """Log distance (groups * slots,) of every distorted clip of a batch.
-
-    ``by_content`` divides by the references' content scale, for stills (frames = 1). It teaches the scale alone: the
-    network behind the reserve is not to be bent for it.
-    """
+def batch_distances(network: PatchNet, batch: Batch) -> Tensor:
+    """Log distance (groups * slots,) of every distorted clip of a batch."""
     compared = compare_batch(network, batch)
     if network.readout is not None:
         energy = network.energies(compared.repeated, compared.distorted, compared.maps)
@@ -190,10 +186,6 @@ def batch_distances(network: PatchNet, batch: Batch, *, by_content: bool = False
         energy, reserve = (torch.unflatten(x, 0, (-1, batch.frames)).mean(dim=1) for x in (energy, reserve))
         return log_distance(network.readout(energy, reserve.repeat_interleave(batch.slots, dim=0)))
     distance = frame_distances(compared.maps).view(-1, batch.frames).mean(dim=1)
-    if by_content:
-        with torch.no_grad():
-            reserve = network.reserve(compared.reference, *compared.planes)
-        distance = distance / network.content_scale(reserve).repeat_interleave(batch.slots)
     return log_distance(distance)
 
 
@@ -215,20 +207,3 @@ def _repeat(x: Tensor, groups: int, slots: int) -> Tensor:
     """(G * F, ...) to (G * S * F, ...): every group's clip once for each of its slots."""
     clips = x.view(groups, 1, -1, *x.shape[1:])
     return clips.expand(-1, slots, *[-1] * x.dim()).flatten(0, 2)
-
-
-def picture_distance(
-    network: PatchNet, reference: tuple[Tensor, Tensor], distorted: tuple[Tensor, Tensor]
-) -> Tensor:
-    """Log distance () of one still against another: (luma (1, H, W), chroma (1, 2, H / 2, W / 2)) uint8 each, divided
-    by the reference's content scale."""
-    device = device_of(network)
-    planes = _inputs(*reference, device)
-    described = network.features(*planes)
-    seen = network.features(*_inputs(*distorted, device))
-    maps = network.compare(described, seen, network.gates(described, 1), 1)
-    if network.readout is not None:
-        reserve = network.reserve_energies(described, *planes)
-        return log_distance(network.readout(network.energies(described, seen, maps), reserve)[0])
-    scale = network.content_scale(network.reserve(described, *planes)).mean()
-    return log_distance(frame_distances(maps).mean() / scale)

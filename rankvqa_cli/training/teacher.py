@@ -19,6 +19,7 @@ from rankvqa_cli.models.rankvqa_parts import (
     config_from_json,
     config_to_json,
     load_parts,
+    new_readout,
     parts_of,
     parts_tensors,
 )
@@ -64,7 +65,7 @@ def weights_of(teach: str | None) -> TeacherWeights:
 @dataclass(frozen=True)
 class TeacherOptions:
     """Everything that decides a stage one, besides the corpus. ``frozen`` lists ONNX networks that label the corpus,
-    ``start`` a model file to go on from, ``fold`` of ``folds`` what is held out."""
+    ``start`` a model file to go on from, with a ``fresh_readout`` or its own; ``fold`` of ``folds`` is held out."""
 
     model: RankVQAConfig = field(default_factory=teacher_config)
     batch: BatchOptions = field(default_factory=BatchOptions)
@@ -72,6 +73,7 @@ class TeacherOptions:
     loop: LoopOptions = field(default_factory=LoopOptions)
     frozen: tuple[Path, ...] = ()
     start: Path | None = None
+    fresh_readout: bool = False
     fold: int = 0
     folds: int = 5
 
@@ -103,6 +105,8 @@ def train_teacher(corpus: Path, run: Path, out: Path, name: str, options: Teache
         "weights": asdict(options.weights),
         "model": config_to_json(config),
         "frozen": [path.name for path in options.frozen],
+        "start": "" if options.start is None else options.start.name,
+        "fresh_readout": options.fresh_readout,
         "sources": [shard.name for shard in training],
     }
     module.load_state_dict(fit(task, options.loop, run, say, settings))
@@ -154,6 +158,8 @@ def write_teacher(
 def _begin(options: TeacherOptions) -> tuple[RankVQAConfig, PQANet, RankVQAParts, Calibration]:
     if options.start is not None:
         header, config, network, parts, _ = read_teacher(options.start)
+        if options.fresh_readout:
+            parts = replace(parts, readout=new_readout(config.network))
         return config, network, parts, header.calibration
     network = PQANet(options.model.network)
     network.merge_frames_alike()

@@ -27,7 +27,6 @@ from rankvqa_cli.models.rankvqa_parts import (
 from rankvqa_cli.models.store import read_model
 from rankvqa_cli.training.datasets import Batch
 from rankvqa_cli.training.losses import above_floor, log_distance
-from rankvqa_cli.training.opinions import learn_reserve
 from rankvqa_cli.training.parallel import once
 from rankvqa_cli.training.patchnet_shape import PatchNetShape
 from rankvqa_cli.training.rankvqa_shape import RankVQAShape
@@ -36,6 +35,18 @@ from rankvqa_cli.training.student import start_scale, write_student
 from rankvqa_cli.training.tasks import RankedModule, compare_batch
 from rankvqa_cli.training.teacher import write_teacher
 from rankvqa_cli.training.teacher_task import Seen, TeacherModule
+
+#: Where the learning of ``PatchNet.reserve_power`` begins.
+RESERVE_POWER = 0.7
+
+
+def learn_reserve(network: PatchNet) -> None:
+    """Let training find the power of the reserve that distances are divided by."""
+    for parameter in (network.reserve_power, network.log_reserve_floor):
+        parameter.requires_grad_(True)
+    if float(network.reserve_power.detach()) == 0.0:
+        with torch.no_grad():
+            network.reserve_power.fill_(RESERVE_POWER)
 
 
 class Trainable(Protocol):
