@@ -65,14 +65,22 @@ def info(model: str, form: str) -> None:
     from dataclasses import asdict
 
     from rankvqa_cli.models.manifest import locate, manifest
+    from rankvqa_cli.models.registry import is_ensemble, load
     from rankvqa_cli.models.store import read_model
 
     path, expected = locate(model)
-    header, tensors, sha256 = read_model(path, expected)
+    facts: dict[str, object]
+    if is_ensemble(path):
+        from rankvqa_cli.models.ptm.ensemble import read_ensemble
+
+        sha256 = load(model).info.weights_sha256
+        facts = {"kind": "no-reference", **asdict(read_ensemble(path)[0])}
+    else:
+        header, tensors, sha256 = read_model(path, expected)
+        parameters = sum(t.numel() for t in tensors.values() if t.is_floating_point())
+        facts = {**asdict(header), "parameters": parameters}
     listed = {} if expected is None else next(_facts(entry) for entry in manifest() if entry.name == model)
-    facts: dict[str, object] = {
-        **asdict(header),
-        "parameters": sum(t.numel() for t in tensors.values() if t.is_floating_point()),
+    facts |= {
         "file": str(path),
         "sha256": sha256,
         **{key: listed[key] for key in ("licence", "description", "card", "default_for") if listed.get(key)},

@@ -64,7 +64,7 @@ def views_named(text: str) -> tuple[str, ...]:
 )
 @click.option(
     "--index",
-    default="within",
+    default="plain",
     show_default=True,
     type=click.Choice(["within", "plain"]),
     help="Whether each content's mean is taken away before the index.",
@@ -236,7 +236,7 @@ def _write(
 def _table(selection: Selection) -> str:
     """Tab-separated, best index first, and the index's agreement with usefulness."""
     lines = ["model\tDBI\tDBI within contents\town SROCC\tchosen\tchosen without one content\tweight"]
-    for each in sorted(selection.candidates, key=lambda candidate: candidate.dbi_within):
+    for each in sorted(selection.candidates, key=lambda candidate: candidate.dbi):
         lines.append(
             f"{each.name}\t{each.dbi:.3f}\t{each.dbi_within:.3f}\t{each.srocc:.3f}\t{'yes' if each.weight else 'no'}\t"
             f"{each.chosen_without} of {selection.contents}\t{each.weight:.3f}"

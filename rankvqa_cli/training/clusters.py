@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 #: Fewer samples than this have no clusters worth the name.
-LEAST_SAMPLES = 12
+LEAST_SAMPLES = 6
 
 
 def mos_clusters(mos: Sequence[float], count: int) -> Labels:

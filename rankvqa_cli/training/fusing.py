@@ -41,7 +41,7 @@ class FusingOptions:
     decay: float = 0.1
     clusters: int = 6
     weighting: Weighting = "dbi"
-    within: bool = True
+    within: bool = False
     icid: IcidOptions = field(default_factory=IcidOptions)
 
 

@@ -34,7 +34,7 @@ class SelectOptions:
     way: Way = "dbi"
     weighting: Weighting = "dbi"
     clusters: int = 6
-    within: bool = True
+    within: bool = False
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,8 @@ def test_forward_stops_where_nothing_helps() -> None:
 
 def test_within_contents_an_offset_does_not_count() -> None:
     offset = feature(0.2, 1, content=20.0)
-    found = select(
-        ["offset", "fair"], [offset, POOL[2]], MOS.tolist(), CONTENTS.tolist(), SelectOptions(members=1)
-    )
+    within = SelectOptions(members=1, within=True)
+    found = select(["offset", "fair"], [offset, POOL[2]], MOS.tolist(), CONTENTS.tolist(), within)
     assert found.order == (0,)
     plain = SelectOptions(members=1, within=False)
     assert select(["offset", "fair"], [offset, POOL[2]], MOS.tolist(), CONTENTS.tolist(), plain).order == (1,)

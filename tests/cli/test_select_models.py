@@ -1,0 +1,147 @@
+"""From a rated set and a pool to a score without a reference, by the command line alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from made_onnx import small_network
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+MakeClip = Callable[..., Path]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "rankvqa_cli", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return call
+
+
+@pytest.fixture
+def rated(make_clip: MakeClip, tmp_path: Path) -> Path:
+    """Encodes of three contents, the MOS falls with the rate."""
+    path = tmp_path / "rated.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["distorted", "mos", "content"])
+        for content in ("testsrc2", "mandelbrot", "smptehdbars"):
+            for i, crf in enumerate((10, 25, 35, 43, 51)):
+                clip = make_clip(
+                    f"{content}{crf}.mp4", "-crf", str(crf), frames=1, size="240x224", source=content
+                )
+                writer.writerow([clip.name, 5 - i, content])
+    return path
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Path:
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    for number, name in enumerate(("a", "b", "c")):
+        (folder / f"{name}.onnx").write_bytes(small_network(number))
+    return folder
+
+
+def test_select_train_and_score(run: Run, rated: Path, pool: Path, tmp_path: Path) -> None:
+    chosen = run(
+        "select-models",
+        "--data",
+        rated.name,
+        "--pool",
+        "pool",
+        "-o",
+        "chosen.json",
+        "--members",
+        "2",
+        "--crop",
+        "224",
+        "--plot",
+        "dbi.png",
+    )
+    assert (chosen.returncode, "Traceback" in chosen.stderr) == (0, False), chosen.stderr
+    lines = [line.split("\t") for line in chosen.stdout.splitlines()]
+    assert lines[0][:2] == ["model", "DBI"]
+    assert sorted(line[0] for line in lines[1:4]) == ["a", "b", "c"]
+    assert [line[4] for line in lines[1:4]] == ["yes", "yes", "no"]
+    assert (tmp_path / "dbi.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((tmp_path / "chosen.json").read_text())["head"] is None
+
+    trained = run(
+        "train",
+        "--model",
+        "ptm",
+        "--data",
+        rated.name,
+        "--ensemble",
+        "chosen.json",
+        "-o",
+        "mine.json",
+        "--seeds",
+        "1",
+        "--steps",
+        "30",
+        "--cache",
+        "chosen.features",
+        "--ablate",
+    )
+    assert trained.returncode == 0, trained.stderr
+    for way in ("ptm", "no_icid", "equal_weights", "ridge"):
+        assert f"\n{way}\t" in trained.stderr
+    with (tmp_path / "mine.run" / "left_out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 15
+    assert all(float(row["ptm"]) == float(row["ptm"]) for row in rows)
+
+    scored = run("-i", "testsrc210.mp4", "-i", "mandelbrot51.mp4", "-m", "mine.json", "-o", "out.json")
+    assert scored.returncode == 0, scored.stderr
+    results = json.loads((tmp_path / "out.json").read_text())["results"]
+    assert [(r["reference"], r["model"], len(r["members"])) for r in results] == [(None, "mine", 2)] * 2
+    said = run("models", "info", "mine.json", "--format", "json")
+    assert said.returncode == 0, said.stderr
+    assert [member["name"] for member in json.loads(said.stdout)["members"]] == [
+        m["name"] for m in results[0]["members"]
+    ]
+    assert run("models", "verify", "mine.json").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--pool", "nowhere"), 5, "cannot read the pool"),
+        (("--pool", "."), 5, "has no network"),
+        (("--pool", "pool", "--pool", "pool"), 2, "are called 'a'"),
+        (("--pool", "pool", "--members", "0"), 2, "--members is auto"),
+        (("--pool", "pool", "--see", "all"), 2, "--see takes some of"),
+        (("--pool", "pool", "--leave-out", "nobody"), 2, "no content 'nobody'"),
+        (("--pool", "pool", "--filter", "content=testsrc2"), 3, "fewer than two contents"),
+    ],
+)
+def test_faults_are_one_line_and_write_nothing(
+    run: Run, rated: Path, pool: Path, tmp_path: Path, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    done = run("select-models", "--data", rated.name, "-o", "out.json", *arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_options_of_the_other_training_are_refused(run: Run, rated: Path) -> None:
+    foreign = run("train", "--model", "ptm", "--data", rated.name, "-o", "a.json", "--folds", "3")
+    assert (foreign.returncode, "--folds is for training on a corpus" in foreign.stderr) == (2, True)
+    without = run("train", "--model", "ptm", "--data", rated.name, "-o", "a.json")
+    assert (without.returncode, "needs --ensemble" in without.stderr) == (2, True)
+    other = run("train", "--data", ".", "-o", "a.safetensors", "--ablate")
+    assert (other.returncode, "--ablate is for --model ptm" in other.stderr) == (2, True)
