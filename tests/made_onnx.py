@@ -18,7 +18,8 @@ def network(
     pooled: bool = True,
     domain: str = "",
 ) -> bytes:
-    """Pictures through one convolution of (C, 3, k, k) ``weights`` with stride k, a rectifier and a spatial mean: (N, C).
+    """Pictures through one convolution of (C, 3, k, k) ``weights`` with stride k, a rectifier and a spatial mean: (N,
+    C).
 
     Without ``pooled`` it gives maps. ``domain`` is where the rectifier comes from: a made-up one is a custom operator.
     """

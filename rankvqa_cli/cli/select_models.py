@@ -128,8 +128,8 @@ def command(
     loglevel: str,
     no_progress: bool,
 ) -> None:
-    """Features of every model of the pool on a rated set, the Davies-Bouldin index of each over clusters of MOS, and the
-    models that it chooses. The table goes to stdout; 'vqa-score train --model ptm' then trains a head.
+    """Features of every model of the pool on a rated set, the Davies-Bouldin index of each over clusters of MOS, and
+    the models that it chooses. The table goes to stdout; 'vqa-score train --model ptm' then trains a head.
 
     \b
     Examples:
@@ -213,34 +213,32 @@ def _write(
 
     assert isinstance(views, Views)
     found = list(networks.values())
-    members = []
-    for i in selection.order:
-        candidate, network = selection.candidates[i], found[i]
-        members.append(
-            Member(
-                name=candidate.name,
-                adapter=network.adapter,
-                file=relative_file(out, network.file),
-                sha256=network.sha256,
-                layer=network.layer,
-                dimension=network.dimension,
-                frames=network.frames,
-                weight=candidate.weight,
-                dbi=candidate.dbi,
-                srocc=candidate.srocc,
-            )
+    members = tuple(
+        Member(
+            name=candidate.name,
+            adapter=network.adapter,
+            file=relative_file(out, network.file),
+            sha256=network.sha256,
+            layer=network.layer,
+            dimension=network.dimension,
+            frames=network.frames,
+            weight=candidate.weight,
+            dbi=candidate.dbi,
+            srocc=candidate.srocc,
         )
-    write_ensemble(out, Ensemble(out.stem, tuple(members), views, None, provenance))
+        for candidate, network in ((selection.candidates[i], found[i]) for i in selection.order)
+    )
+    write_ensemble(out, Ensemble(out.stem, members, views, None, provenance))
 
 
 def _table(selection: Selection) -> str:
     """Tab-separated, best index first, and the index's agreement with usefulness."""
     lines = ["model\tDBI\tDBI within contents\town SROCC\tchosen\tchosen without one content\tweight"]
-    for each in sorted(selection.candidates, key=lambda candidate: candidate.dbi):
-        lines.append(
-            f"{each.name}\t{each.dbi:.3f}\t{each.dbi_within:.3f}\t{each.srocc:.3f}\t{'yes' if each.weight else 'no'}\t"
-            f"{each.chosen_without} of {selection.contents}\t{each.weight:.3f}"
-        )
+    lines += [
+        f"{each.name}\t{each.dbi:.3f}\t{each.dbi_within:.3f}\t{each.srocc:.3f}\t{'yes' if each.weight else 'no'}\t"
+        f"{each.chosen_without} of {selection.contents}\t{each.weight:.3f}"
+        for each in sorted(selection.candidates, key=lambda candidate: candidate.dbi)
+    ]
     if selection.rho is not None:
         lines.append(f"rank correlation of the index with the models' own SROCC\t{selection.rho:.3f}")
     return "\n".join(lines) + "\n"

@@ -21,7 +21,7 @@ TEACHER = "rankvqa"
     "name",
     default="rankvqa-mini",
     show_default=True,
-    help="Name written into the model file. rankvqa trains the teacher, ptm an ensemble's head, any other name a student.",
+    help="Name written into the model file. rankvqa trains the teacher, ptm a head, any other name a student.",
 )
 @click.option(
     "--data",

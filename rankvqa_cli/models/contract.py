@@ -72,8 +72,8 @@ class Opinion:
 
 @runtime_checkable
 class NoReferenceModel(Protocol):
-    """Judges clips by themselves, ``clip_frames`` frames at a time. ``members`` are the names and weights of those whose
-    own views its opinions hold; the weights add up to 1."""
+    """Judges clips by themselves, ``clip_frames`` frames at a time. ``members`` are the names and weights of those
+    whose own views its opinions hold; the weights add up to 1."""
 
     info: ModelInfo
     clip_frames: int

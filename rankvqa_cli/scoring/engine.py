@@ -76,7 +76,8 @@ def score(
     argv: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> Report:
-    """Score one or several videos against ``reference``, or by themselves; the arguments are the command line's options.
+    """Score one or several videos against ``reference``, or by themselves; the arguments are the command line's
+    options.
 
     ``inputs`` and ``reference`` are file names, ``-`` is stdin. ``raw`` and ``ref_raw`` describe headerless video,
     and are None where the file has a header. ``sample`` is how many seconds lie between the frames
@@ -191,9 +192,8 @@ def _painting(job: Job, paths: Mapping[tuple[int, int], str], overwrite: bool) -
     if not paths:
         yield job
         return
-    from rankvqa_cli.scoring.heatmaps import Heatmaps
-
     from rankvqa_cli.models.contract import NoReferenceModel
+    from rankvqa_cli.scoring.heatmaps import Heatmaps
 
     reference = job.plan.reference
     for model in job.runtime.models:

@@ -127,8 +127,8 @@ def _streams(
 
 
 class _Scorer:
-    """Feeds clips to the models and keeps their scores. Lane 0 is the reference, if there is one, the inputs of the pass
-    follow."""
+    """Feeds clips to the models and keeps their scores. Lane 0 is the reference, if there is one, the inputs of the
+    pass follow."""
 
     def __init__(self, job: Job, work: Pass, planned: Sequence[PlannedInput], started: float) -> None:
         self._job = job

@@ -23,15 +23,16 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Sampling:
-    """How stimuli become moments: brought to ``size`` (width, height) or left as they are, every ``sample_s`` seconds."""
+    """How stimuli become moments: brought to ``size`` (width, height) or left as they are, every ``sample_s``
+    seconds."""
 
     size: tuple[int, int] | None = None
     sample_s: float = 0.5
 
 
 class FeatureCache:
-    """Features in ``folder``, keyed by what the stimulus' file and the network's file hold, the layer, the views and the
-    sampling. A stimulus' features are the mean over its moments."""
+    """Features in ``folder``, keyed by what the stimulus' file and the network's file hold, the layer, the views and
+    the sampling. A stimulus' features are the mean over its moments."""
 
     def __init__(self, folder: Path, views: Views, sampling: Sampling) -> None:
         self._folder, self._views, self._sampling = folder, views, sampling

@@ -26,8 +26,8 @@ MOST_FOLDS = 25
 class FusingOptions:
     """The head's shape (see ``FusionConfig``), its training, and how members count.
 
-    ``jitter`` is noise on the projected features, in their own standard deviations. ``within`` is for the index that the
-    weights come from (see ``select.SelectOptions``), always of the training samples alone.
+    ``jitter`` is noise on the projected features, in their own standard deviations. ``within`` is for the index that
+    the weights come from (see ``select.SelectOptions``), always of the training samples alone.
     """
 
     components: int = 4
@@ -59,9 +59,11 @@ def ablations(options: FusingOptions) -> dict[str, FusingOptions]:
 
 @dataclass(frozen=True)
 class Samples:
-    """``features`` has one (N, D) float32 a member, in ``blocks`` equal parts; ``mos`` (N,) is 1 to 5, ``weight`` (N,) what each sample counts.
+    """``features`` has one (N, D) float32 a member, in ``blocks`` equal parts; ``mos`` (N,) is 1 to 5, ``weight``
+    (N,) what each sample counts.
 
-    ``judged`` (N,) are samples whose MOS is people's: the others, a teacher's labels, are learned from and never judged by.
+    ``judged`` (N,) are samples whose MOS is people's: the others, a teacher's labels, are learned from and never
+    judged by.
     """
 
     features: tuple[NDArray[np.float32], ...]
@@ -163,14 +165,15 @@ def _projected(
 ) -> list[Tensor]:
     """What projections say of contents that they were not fitted to; those of ``fusion`` are then fitted to all.
 
-    Fitted to their own samples they would know the label better than they ever will again, and the head would trust them.
+    Fitted to their own samples they would know the label better than they ever will again, and the head would trust
+    them.
     """
-    folds = torch.from_numpy(folds_of(contents))
+    folds = folds_of(contents)
     columns = fusion.config.components * fusion.config.blocks
     projected = [torch.zeros(len(label), columns) for _ in inputs]
-    if len(folds.unique()) > 1:
-        for fold in folds.unique():
-            held = folds == fold
+    if len(np.unique(folds)) > 1:
+        for fold in np.unique(folds):
+            held = torch.from_numpy(folds == fold)
             fusion.fit([each[~held] for each in inputs], label[~held])
             for i, each in enumerate(inputs):
                 projected[i][held] = fusion.projected(i, each[held])

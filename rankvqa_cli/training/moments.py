@@ -24,8 +24,8 @@ from rankvqa_cli.types import InputSpec, ReadOptions
 def moments(file: Path, size: tuple[int, int] | None, sample_s: float, frames: int) -> Iterator[Tensor]:
     """(``frames``, 3, H, W) float32 RGB in 0 to 1, from every ``sample_s`` seconds of ``file`` on.
 
-    The file is brought to ``size`` (width, height) first, where it is given. A video shorter than ``frames`` repeats its
-    last frame. Raises InputError and DamagedError.
+    The file is brought to ``size`` (width, height) first, where it is given. A video shorter than ``frames`` repeats
+    its last frame. Raises InputError and DamagedError.
     """
     if size is None:
         yield from _read(file, sample_s, frames)

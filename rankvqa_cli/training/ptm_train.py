@@ -1,4 +1,5 @@
-"""``vqa-score train --model ptm``: a rated set and an ensemble's members to a head, and what it does on unseen contents."""
+"""``vqa-score train --model ptm``: a rated set and an ensemble's members to a head, and what it does on unseen
+contents."""
 
 from __future__ import annotations
 
@@ -50,14 +51,14 @@ class PtmData:
     pseudo_weight: float = 0.3
     content: str | None = None
     filters: tuple[str, ...] = ()
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     cache: Path | None = None
 
 
 @dataclass(frozen=True)
 class PtmOptions:
-    """``seeds`` heads are trained for every content that is left out; the first one's seed makes the head that is written.
-    ``ablate`` also measures what each term is worth."""
+    """``seeds`` heads are trained for every content that is left out; the first one's seed makes the head that is
+    written. ``ablate`` also measures what each term is worth."""
 
     fusing: FusingOptions = field(default_factory=FusingOptions)
     seeds: tuple[int, ...] = (1, 2, 3)
@@ -66,8 +67,8 @@ class PtmOptions:
 
 @dataclass(frozen=True)
 class Row:
-    """One way to predict: SROCC of the pooled predictions (of the seeds' mean), its mean and standard deviation over seeds,
-    and its mean and standard deviation over the contents left out."""
+    """One way to predict: SROCC of the pooled predictions (of the seeds' mean), its mean and standard deviation over
+    seeds, and its mean and standard deviation over the contents left out."""
 
     name: str
     srocc: float
@@ -119,7 +120,8 @@ def train_ptm(
 def measure(
     samples: Samples, members: Sequence[str], options: PtmOptions
 ) -> tuple[dict[str, Array], list[Row]]:
-    """What each way to predict says of unseen contents, 0 to 100, NaN for rows that are not judged; and how good it is."""
+    """What each way to predict says of unseen contents, 0 to 100, NaN for rows that are not judged; and how good it
+    is."""
     judged, folds = samples.judged, folds_of(samples.contents)
     ways = {"ptm": options.fusing, **(ablations(options.fusing) if options.ablate else {})}
     predicted: dict[str, Array] = {}
@@ -239,7 +241,8 @@ def _provenance(data: PtmData, samples: Samples, rows: Sequence[Row]) -> str:
     taught = len(samples.mos) - people
     also = f" and {taught} labels of a teacher" if taught else ""
     return (
-        f"trained by vqa-score on {people} stimuli of {len(set(samples.contents))} contents ({data.ratings.name}){also}; "
+        f"trained by vqa-score on {people} stimuli of {len(set(samples.contents))} contents "
+        f"({data.ratings.name}){also}; "
         f"SROCC {rows[0].srocc:.3f} on contents left out"
     )
 

@@ -1,7 +1,7 @@
 """Which frozen models make an ensemble: the Davies-Bouldin index of their features over clusters of MOS.
 
-The index says whether a model's features keep qualities apart; it needs no training. Beside it stands what each model is
-worth by itself (ridge regression, whole contents left out), so that one sees whether the index told the truth.
+The index says whether a model's features keep qualities apart; it needs no training. Beside it stands what each model
+is worth by itself (ridge regression, whole contents left out), so that one sees whether the index told the truth.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class SelectOptions:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One model of the pool: its index as such and ``within`` contents, its own SROCC, and in how many of the selections
-    that leave one content out it was chosen. ``weight`` is 0 where it is not chosen."""
+    """One model of the pool: its index as such and ``within`` contents, its own SROCC, and in how many of the
+    selections that leave one content out it was chosen. ``weight`` is 0 where it is not chosen."""
 
     name: str
     dbi: float
@@ -109,9 +109,9 @@ def choose(
 ) -> tuple[int, ...]:
     """Places of the chosen models, the best first.
 
-    ``dbi``: the lowest indices; without a number, all that are not above the pool's median. ``forward``: beginning with the
-    lowest, always the model that makes the index of the fused features (side by side, each model counting alike) lowest;
-    without a number, as long as it falls.
+    ``dbi``: the lowest indices; without a number, all that are not above the pool's median. ``forward``: beginning
+    with the lowest, always the model that makes the index of the fused features (side by side, each model counting
+    alike) lowest; without a number, as long as it falls.
     """
     ranked = [int(i) for i in np.argsort(index, kind="stable")]
     most = options.members if options.members is not None else len(ranked)

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -59,7 +59,7 @@ class Ensemble:
 
     name: str
     members: tuple[Member, ...]
-    views: Views = Views()
+    views: Views = field(default_factory=Views)
     head: Head | None = None
     provenance: str = ""
     scale: str = SCALE
@@ -108,8 +108,8 @@ def write_ensemble(path: Path, ensemble: Ensemble) -> None:
 def open_members(path: Path, ensemble: Ensemble, threads: int | None = None) -> tuple[FrozenNetwork, ...]:
     """The networks of the ensemble in the file ``path``, in order.
 
-    Raises ModelError for one that is missing, is not the file that the ensemble was made with, or gives vectors of another
-    length.
+    Raises ModelError for one that is missing, is not the file that the ensemble was made with, or gives vectors of
+    another length.
     """
     return tuple(_open(path, member, threads) for member in ensemble.members)
 

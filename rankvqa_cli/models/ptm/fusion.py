@@ -84,7 +84,7 @@ class Fusion(nn.Module):
             spread = torch.where(spread > 1e-9, spread, torch.ones_like(spread))
             parts = ((x - centre) / spread).chunk(self.config.blocks, dim=1)
             found = [_ridge(part, y, self.config.components) for part in parts]
-            self.get_buffer(f"projection{i}").copy_((torch.block_diag(*found) / spread[:, None]).float())
+            self.get_buffer(f"projection{i}").copy_((_diagonal(found) / spread[:, None]).float())
             self.get_buffer(f"centre{i}").copy_(centre.float())
 
     def forward(self, features: Sequence[Tensor]) -> Fused:
@@ -120,9 +120,19 @@ def _transform(config: FusionConfig) -> nn.Sequential:
     )
 
 
+def _diagonal(blocks: Sequence[Tensor]) -> Tensor:
+    """The blocks on the diagonal of a matrix of zeros."""
+    out = blocks[0].new_zeros(sum(len(each) for each in blocks), sum(each.shape[1] for each in blocks))
+    row = column = 0
+    for each in blocks:
+        out[row : row + len(each), column : column + each.shape[1]] = each
+        row, column = row + len(each), column + each.shape[1]
+    return out
+
+
 def _ridge(x: Tensor, y: Tensor, components: int) -> Tensor:
-    """(D, components) to multiply centred ``x`` (N, D) with: ridge regression at the first of SHRINKAGES, then what each
-    weaker one adds."""
+    """(D, components) to multiply centred ``x`` (N, D) with: ridge regression at the first of SHRINKAGES, then what
+    each weaker one adds."""
     values, vectors = torch.linalg.eigh(x @ x.T)  # by (N, N): D is often above N
     target = vectors.T @ y
     found = [

@@ -64,8 +64,8 @@ class Ptm:
 
 
 def load_ptm(path: Path, expected_sha256: str | None = None) -> Ptm:
-    """The ensemble in ``path``, ready to score. Raises ModelError where a member or the head is missing, changed, or does
-    not fit."""
+    """The ensemble in ``path``, ready to score. Raises ModelError where a member or the head is missing, changed, or
+    does not fit."""
     ensemble, sha256 = read_ensemble(path)
     if expected_sha256 is not None and sha256 != expected_sha256:
         raise ModelError(

@@ -59,7 +59,8 @@ class NativeNetwork:
     side: int | None = None
 
     def __init__(self, file: Path, layer: str = "") -> None:
-        """Raises ModelError for a file that is none of this project's, or holds no network of which vectors are known."""
+        """Raises ModelError for a file that is none of this project's, or holds no network of which vectors are
+        known."""
         self.file = file
         header, tensors, self.sha256 = read_model(file)
         if header.architecture not in READERS:

@@ -34,7 +34,8 @@ class OnnxNetwork:
         inputs, outputs = self._session.get_inputs(), [each.name for each in self._session.get_outputs()]
         if len(inputs) != 1 or len(inputs[0].shape) not in (4, 5) or inputs[0].type != "tensor(float)":
             raise ModelError(
-                f"{str(file)!r} does not take pictures: its input must be one float tensor (N, 3, H, W) or (N, T, 3, H, W)"
+                f"{str(file)!r} does not take pictures: its input must be one float tensor, "
+                "(N, 3, H, W) or (N, T, 3, H, W)"
             )
         if layer and layer not in outputs:
             raise ModelError(f"{str(file)!r} has no output {layer!r}: it has {', '.join(outputs)}")
@@ -93,7 +94,8 @@ def _sizes(file: Path, shape: list[Any]) -> tuple[int | None, int, int | None]:
     if channels not in (3, None) or frames is None or height != width:
         given = " x ".join(str(size) for size in shape)
         raise ModelError(
-            f"{str(file)!r} takes {given}: three channels, a fixed number of frames and squares (or any size) are needed"
+            f"{str(file)!r} takes {given}: three channels, a fixed number of frames and squares (or any size) "
+            "are needed"
         )
     return batch, frames, height
 

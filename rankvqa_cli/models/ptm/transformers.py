@@ -26,8 +26,8 @@ _FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
 
 
 class TransformersNetwork:
-    """A pretrained vision model as a ``contract.FrozenNetwork``: CLIP's, DINOv2, ConvNeXt, Swin, VideoMAE, TimeSformer and
-    others that take ``pixel_values``."""
+    """A pretrained vision model as a ``contract.FrozenNetwork``: CLIP's, DINOv2, ConvNeXt, Swin, VideoMAE,
+    TimeSformer and others that take ``pixel_values``."""
 
     adapter: Adapter = "transformers"
 

@@ -1,8 +1,9 @@
 """What members see of a picture, and what is kept of their vectors: one feature vector a picture and member.
 
-Viewers judge pixels, so members see crops at native resolution, spread evenly over the picture; and they judge the whole,
-so members may see it reduced as well. A feature of a blurred picture tells little where the content is smooth by itself:
-*detail* compares a crop with its own softened version, which a sharp picture differs from and a blurred one does not.
+Viewers judge pixels, so members see crops at native resolution, spread evenly over the picture; and they judge the
+whole, so members may see it reduced as well. A feature of a blurred picture tells little where the content is smooth by
+itself: *detail* compares a crop with its own softened version, which a sharp picture differs from and a blurred one
+does not.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ FLOOR = 1e-3
 
 @dataclass(frozen=True)
 class Views:
-    """``columns`` x ``rows`` crops of ``crop`` pixels a side (turned for portrait pictures; fewer where fewer cover it).
+    """``columns`` x ``rows`` crops of ``crop`` pixels a side (turned for portrait pictures; fewer where fewer cover
+    it).
 
     ``seen`` lists what makes the features, each as long as the network's vector, in this order:
 
