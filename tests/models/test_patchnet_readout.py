@@ -20,7 +20,13 @@ CONFIG = dataclasses.replace(TINY, readout=True)
 def model(seed: int = 0) -> PatchNetModel:
     torch.manual_seed(seed)
     header = ModelFile(
-        "made", "full-reference", "patchnet", {}, Calibration(), clip_frames=12, provenance="random, for tests"
+        "made",
+        "full-reference",
+        "patchnet",
+        {},
+        Calibration(),
+        clip_frames=12,
+        provenance="random, for tests",
     )
     return PatchNetModel(header, PatchNet(CONFIG), "0" * 64)
 

@@ -61,7 +61,9 @@ def test_one_patch_is_the_same_in_both_modes(seen: str, stanet: bool, readout: b
     one = made.clip(64, 64)
     other = made.worse(one, 12)
     dense, tiles = (
-        made.model(mode=mode, input=seen, stanet=stanet, readout=readout).score_clips(one, [other])[0].distance
+        made.model(mode=mode, input=seen, stanet=stanet, readout=readout)
+        .score_clips(one, [other])[0]
+        .distance
         for mode in ("dense", "tiles")
     )
     assert dense == pytest.approx(tiles, rel=1e-5)

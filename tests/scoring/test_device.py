@@ -7,8 +7,8 @@ import torch
 
 from rankvqa_cli.errors import DeviceError, ExitCode, UsageError
 from rankvqa_cli.models import compute
-from rankvqa_cli.models.compute import choose, cpu_features
 from rankvqa_cli.models.allocator import keep_pages
+from rankvqa_cli.models.compute import choose, cpu_features
 from rankvqa_cli.scoring.device import computing
 
 
