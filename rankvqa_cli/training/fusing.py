@@ -100,16 +100,44 @@ def folds_of(contents: Sequence[str]) -> NDArray[np.int64]:
     return np.array([number[name] for name in contents])
 
 
-def fit(samples: Samples, options: FusingOptions, seed: int, listen: Listener = lambda *_: None) -> Fusion:
-    """A head for these samples. Raises InputError for MOS that make no clusters."""
+@dataclass(frozen=True)
+class Projected:
+    """What is the same for every seed: a head with its projections fitted, and what those say of the samples, one
+    (N, blocks x components) a member, each content as seen by projections that were not fitted to it."""
+
+    fitted: dict[str, Tensor]
+    inputs: list[Tensor]
+
+
+def project(samples: Samples, options: FusingOptions) -> Projected:
+    """Fit the projections, once for all and once without each content."""
+    fusion = Fusion(_config(samples, options))
+    found = _projected(
+        fusion, [_tensor(each) for each in samples.features], _label(samples), samples.contents
+    )
+    return Projected(dict(fusion.named_buffers()), found)
+
+
+def fit(
+    samples: Samples,
+    options: FusingOptions,
+    seed: int,
+    listen: Listener = lambda *_: None,
+    projected: Projected | None = None,
+) -> Fusion:
+    """A head for these samples; ``projected`` is what ``project`` gives for them and the options, computed if need be.
+
+    Raises InputError for MOS that make no clusters.
+    """
+    clusters = torch.from_numpy(mos_clusters(samples.mos.tolist(), options.clusters))
+    known = projected or project(samples, options)
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    clusters = torch.from_numpy(mos_clusters(samples.mos.tolist(), options.clusters))
     fusion = Fusion(_config(samples, options))
-    inputs = [torch.from_numpy(np.array(each)) for each in samples.features]
-    label = torch.from_numpy(25 * (samples.mos - 1)).float()
-    projected = _projected(fusion, inputs, label, samples.contents)
-    spreads = [each.std(dim=0, correction=0) * options.jitter for each in projected]
+    for name, value in known.fitted.items():
+        fusion.get_buffer(name).copy_(value)
+    spreads = [each.std(dim=0, correction=0) * options.jitter for each in known.inputs]
+    label = _label(samples)
     weight = torch.from_numpy(samples.weight).float()
     with torch.no_grad():  # begin near the middle of the scale
         fusion.head.weight.mul_(0.3)
@@ -121,7 +149,7 @@ def fit(samples: Samples, options: FusingOptions, seed: int, listen: Listener = 
         rows = torch.randperm(len(label), generator=generator)[: options.batch]
         shaken = [
             x[rows] + s * torch.randn(len(rows), len(s), generator=generator)
-            for x, s in zip(projected, spreads, strict=True)
+            for x, s in zip(known.inputs, spreads, strict=True)
         ]
         fused = fusion.joined(shaken)
         loss = icid_loss(fused, label[rows], clusters[rows], weight[rows], options.icid, generator)
@@ -145,8 +173,9 @@ def leave_out(samples: Samples, options: FusingOptions, seeds: Sequence[int]) ->
         if not held.any():
             continue
         rest, unseen = samples.rows(folds != fold), samples.rows(held)
+        known = project(rest, options)
         for i, seed in enumerate(seeds):
-            seen = score(fit(rest, options, seed), unseen)
+            seen = score(fit(rest, options, seed, projected=known), unseen)
             quality[i, held] = seen[0]
             own[held] += seen[1] / len(seeds)
     own[~samples.judged] = np.nan
@@ -199,6 +228,10 @@ def _config(samples: Samples, options: FusingOptions) -> FusionConfig:
         latent=options.latent,
         dropout=options.dropout,
     )
+
+
+def _label(samples: Samples) -> Tensor:
+    return torch.from_numpy(25 * (samples.mos - 1)).float()
 
 
 def _tensor(features: NDArray[np.float32]) -> Tensor:
