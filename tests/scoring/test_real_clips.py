@@ -65,3 +65,18 @@ def test_score_falls_along_a_ladder(shared: Path, ffmpeg: str, tmp_path: Path) -
         subprocess.run(argv, check=True, timeout=60)
     scores = [result.score for result in score(encodes, source).results]
     assert all(better > worse for better, worse in pairwise(scores)), scores
+
+
+@pytest.mark.parametrize("model", ["rankvqa-mini", "rankvqa"])
+def test_colour_that_luma_metrics_cannot_see(shared: Path, ffmpeg: str, tmp_path: Path, model: str) -> None:
+    """Hue, saturation and chroma alone: each lowers the score, more at higher strength."""
+    source = shared / "data" / "clips" / "park_joy_480x270_10f.y4m"
+    kinds = [("hue=h=8", "hue=h=30"), ("hue=s=0.8", "hue=s=0.4"), ("gblur=2:planes=6", "gblur=8:planes=6")]
+    files = []
+    for filters in (each for kind in kinds for each in kind):
+        files.append(tmp_path / f"{len(files)}.y4m")
+        argv = [ffmpeg, "-v", "error", "-nostdin", "-i", str(source), "-vf", filters, str(files[-1])]
+        subprocess.run(argv, check=True, timeout=60)
+    results = score(files, source, frames=6, align="off", models=[model]).results
+    for weak, strong in zip(results[::2], results[1::2], strict=True):
+        assert 100.0 > weak.score > strong.score
