@@ -356,6 +356,8 @@ def test_interrupted(
         cwd=folder,
         env={**environment(), "TEST_TOKEN": (token := uuid.uuid4().hex)},
         start_new_session=True,
+        # A shell that starts its jobs in the background has them ignore SIGINT, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdin is not None
     assert process.stdout is not None
