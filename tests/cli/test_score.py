@@ -73,6 +73,7 @@ def test_options_reach_the_engine(calls: list[dict[str, Any]]) -> None:
         "frames": 3,
         "align": -4,
         "hop": 5,
+        "sample": 0.5,
         "device": "cpu",
         "precision": "fp32",
         "threads": 6,
