@@ -55,6 +55,7 @@ def processes(device: torch.device) -> Iterator[World]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield world()
+        dist.barrier()  # a process that leaves while another is still talking to it takes that one down
     finally:
         dist.destroy_process_group()
 

@@ -22,7 +22,7 @@ OPTIONS = [
     "--check-every",
     "4",
     "--fold",
-    "1",
+    "-1",
 ]
 TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
 
