@@ -18,21 +18,11 @@ import torch
 from rankvqa_cli.models import registry
 from rankvqa_cli.models.allocator import keep_pages
 from rankvqa_cli.models.compute import choose
-from rankvqa_cli.models.contract import Clip
-from rankvqa_cli.training.datasets import load_corpus, split_by_content, to_planes
+from rankvqa_cli.training.datasets import as_clip, load_corpus, split_by_content, to_planes
 from rankvqa_cli.training.frozen import AS_THEY_ARE
 from rankvqa_cli.training.held_out import measure_held_out
-from rankvqa_cli.types import FrameFormat
 
 LABELS = ("vmaf", "vmaf_v1")
-
-
-def as_clip(data: np.ndarray) -> Clip:
-    """(T, bytes) planar 4:2:0 of a square patch as a clip of limited range, BT.709."""
-    luma, chroma = to_planes(data, AS_THEY_ARE)
-    side = luma.shape[-1]
-    form = FrameFormat(side, side, "yuv420p", 8, (2, 2), full_range=False, matrix="bt709")
-    return Clip(luma, chroma[:, 0], chroma[:, 1], form)
 
 
 def main() -> None:
@@ -60,7 +50,8 @@ def main() -> None:
                     output.distance
                     for version in shard.distorted
                     for output in model.score_clips(
-                        as_clip(shard.reference[place]), [as_clip(version[place])]
+                        as_clip(*to_planes(shard.reference[place], AS_THEY_ARE)),
+                        [as_clip(*to_planes(version[place], AS_THEY_ARE))],
                     )
                 ]
                 for place in range(arguments.places)

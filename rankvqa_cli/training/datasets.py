@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rankvqa_cli.errors import InputError
+from rankvqa_cli.models.contract import Clip
 from rankvqa_cli.training.degradations import blur_chroma, turn_hue
 from rankvqa_cli.training.labels import LABELS
 from rankvqa_cli.training.manifest import FORMAT, check_split, is_held_out
 from rankvqa_cli.training.orders import SURE
 from rankvqa_cli.training.versions import Version, version_from_json
+from rankvqa_cli.types import FrameFormat
 
 
 @dataclass(frozen=True)
@@ -274,6 +276,12 @@ def shift_colour(chroma: Tensor, kind: int, strength: float) -> Tensor:
     else:
         centred = blur_chroma(centred, max(1, round(strength * 16)))
     return (centred + 128).round().clamp(16, 240).byte()
+
+
+def as_clip(luma: Tensor, chroma: Tensor) -> Clip:
+    """uint8 planes (F, H, W) and (F, 2, H / 2, W / 2) of a corpus or a scored set: 4:2:0, limited range, BT.709."""
+    form = FrameFormat(luma.shape[2], luma.shape[1], "yuv420p", 8, (2, 2), full_range=False, matrix="bt709")
+    return Clip(luma, chroma[:, 0], chroma[:, 1], form)
 
 
 def to_planes(clip: NDArray[np.uint8], flips: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:

@@ -18,13 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rankvqa_cli.models import colour
-from rankvqa_cli.models.contract import Clip
 from rankvqa_cli.models.manifest import write_atomically
 from rankvqa_cli.models.ptm.onnx import OnnxNetwork
 from rankvqa_cli.models.reserve import low_passed
-from rankvqa_cli.training.datasets import SourceShard, to_planes
+from rankvqa_cli.training.datasets import SourceShard, as_clip, to_planes
 from rankvqa_cli.training.parallel import first_alone
-from rankvqa_cli.types import FrameFormat
 
 FLOOR = 1e-3
 AS_THEY_ARE = np.zeros(3, np.bool_)  # neither mirrored nor transposed
@@ -100,7 +98,4 @@ def _source_damage(shard: SourceShard, networks: FrozenNetworks) -> NDArray[np.f
 
 def _rgb(patches: NDArray[np.uint8]) -> Tensor:
     """(P, bytes) planar 4:2:0 -> (P, 3, H, W) float32."""
-    luma, chroma = to_planes(patches, AS_THEY_ARE)
-    side = luma.shape[-1]
-    form = FrameFormat(side, side, "yuv420p", 8, (2, 2), full_range=False, matrix="bt709")
-    return colour.rgb(Clip(luma, chroma[:, 0], chroma[:, 1], form))
+    return colour.rgb(as_clip(*to_planes(patches, AS_THEY_ARE)))

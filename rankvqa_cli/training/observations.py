@@ -18,10 +18,9 @@ from rankvqa_cli.models.evidence import Evidence
 from rankvqa_cli.models.manifest import write_atomically
 from rankvqa_cli.models.patchnet_model import PatchNetModel
 from rankvqa_cli.models.rankvqa import RankVQA
-from rankvqa_cli.training.datasets import SourceShard, to_planes
+from rankvqa_cli.training.datasets import SourceShard, as_clip, to_planes
 from rankvqa_cli.training.frozen import AS_THEY_ARE
 from rankvqa_cli.training.scored import ScoredSet, planes_of
-from rankvqa_cli.types import FrameFormat
 
 #: Models with a readout.
 Observer = RankVQA | PatchNetModel
@@ -62,8 +61,8 @@ def observe_scored(
             some = members[first : first + AT_ONCE]
             rows += _observe(
                 model,
-                _clip(*planes_of(scored, reference)),
-                [_clip(*planes_of(scored, scored.distorted_at[i])) for i in some],
+                as_clip(*planes_of(scored, reference)),
+                [as_clip(*planes_of(scored, scored.distorted_at[i])) for i in some],
             )
             order += some
         say(f"seen {len(order)} of {len(scored.stimuli)} pictures")
@@ -82,8 +81,8 @@ def observe_corpus(
             view = slice(middle, middle + 1)
             rows: list[list[tuple[Tensor, Tensor, Tensor]]] = []
             for place in range(places):
-                reference = _clip(*to_planes(shard.reference[place, view], AS_THEY_ARE))
-                versions = [_clip(*to_planes(v[place, view], AS_THEY_ARE)) for v in shard.distorted]
+                reference = as_clip(*to_planes(shard.reference[place, view], AS_THEY_ARE))
+                versions = [as_clip(*to_planes(v[place, view], AS_THEY_ARE)) for v in shard.distorted]
                 rows.append(_observe(model, reference, versions))
             _keep(path, [row[v] for v in range(len(shard.versions)) for row in rows])
             say(f"seen {shard.name}")
@@ -112,11 +111,6 @@ def _by_patch(evidence: Evidence) -> Tensor:
     """(LEVELS + K, R, C) of a still."""
     assert evidence.channels is not None
     return torch.cat([evidence.levels, evidence.channels[0]]).cpu()
-
-
-def _clip(luma: Tensor, chroma: Tensor) -> Clip:
-    form = FrameFormat(luma.shape[2], luma.shape[1], "yuv420p", 8, (2, 2), full_range=False, matrix="bt709")
-    return Clip(luma, chroma[:, 0], chroma[:, 1], form)
 
 
 def _key(model: Observer, what: str) -> str:

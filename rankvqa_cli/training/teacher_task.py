@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rankvqa_cli.models import colour
-from rankvqa_cli.models.contract import Calibration, Clip
+from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.pqanet import LEVELS, PQANet
 from rankvqa_cli.models.reserve import Readout, low_passed
-from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard, to_planes
+from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard, as_clip, to_planes
 from rankvqa_cli.training.frozen import AS_THEY_ARE
 from rankvqa_cli.training.held_out import measure_held_out
 from rankvqa_cli.training.losses import (
@@ -25,7 +25,6 @@ from rankvqa_cli.training.losses import (
     same_group,
     scale_loss,
 )
-from rankvqa_cli.types import FrameFormat
 
 #: A held-out source is measured at its first places.
 HELD_PLACES = 2
@@ -131,11 +130,7 @@ class TeacherModule(nn.Module):
 
     def _seen(self, planes: tuple[Tensor, Tensor]) -> Tensor:
         """8-bit limited-range planes (N, H, W) and (N, 2, H / 2, W / 2) as the network takes them."""
-        luma, chroma = planes
-        form = FrameFormat(
-            luma.shape[2], luma.shape[1], "yuv420p", 8, (2, 2), full_range=False, matrix="bt709"
-        )
-        return colour.network_input(Clip(luma, chroma[:, 0], chroma[:, 1], form), self.colours)
+        return colour.network_input(as_clip(*planes), self.colours)
 
 
 class TeacherTask:

@@ -113,12 +113,12 @@ def test_the_file_scores_what_the_run_said_of_the_content_left_out(
     assert isinstance(model, RankVQA)
     assert model.stanet is not None
 
-    from rankvqa_cli.training.observations import _clip
+    from rankvqa_cli.training.datasets import as_clip
     from rankvqa_cli.training.scored import planes_of
 
     left = small.only("mandelbrot")
     for row, reference, distorted in zip(said, left.reference_at, left.distorted_at, strict=True):
-        clips = [_clip(*planes_of(left, at)) for at in (reference, distorted)]
+        clips = [as_clip(*planes_of(left, at)) for at in (reference, distorted)]
         score = model.score_clips(clips[0], [clips[1]])[0].score
         assert score == pytest.approx(float(row["score"]), abs=0.3)  # the file is float16
 
