@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from rankvqa_cli.models.contract import Calibration
 
@@ -15,6 +15,22 @@ DISTANCE_FLOOR = 1e-3
 def log_distance(distance: Tensor) -> Tensor:
     """log(D + floor): opinions follow the logarithm of a distance, and it resolves the top of the scale."""
     return torch.log(distance + DISTANCE_FLOOR)
+
+
+class ScoreCurve(nn.Module):
+    """What turns log distances into scores while a module is trained: models.contract.Calibration, learned. The module
+    that inherits it makes the two parameters."""
+
+    log_midpoint: nn.Parameter
+    log_slope: nn.Parameter
+
+    def score(self, log_distances: Tensor) -> Tensor:
+        """Log distances to 0 to 100."""
+        return 100 * torch.sigmoid(self.log_slope.exp() * (self.log_midpoint - log_distances))
+
+    @property
+    def calibration(self) -> Calibration:
+        return Calibration(self.log_midpoint.exp().item(), self.log_slope.exp().item())
 
 
 def above_floor(calibration: Calibration) -> Calibration:

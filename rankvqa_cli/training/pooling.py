@@ -27,7 +27,7 @@ from rankvqa_cli.models.stanet import STANet
 from rankvqa_cli.models.store import read_model
 from rankvqa_cli.training.datasets import SourceShard, load_corpus, split_by_content
 from rankvqa_cli.training.loop import LoopOptions, fit
-from rankvqa_cli.training.losses import above_floor, log_distance, ranking_loss, scale_loss
+from rankvqa_cli.training.losses import ScoreCurve, above_floor, log_distance, ranking_loss, scale_loss
 from rankvqa_cli.training.observations import Observations, Observer, observe_corpus, observe_scored
 from rankvqa_cli.training.orders import SURE
 from rankvqa_cli.training.parallel import first_alone, once
@@ -68,7 +68,7 @@ class PoolingData:
     options: PoolingOptions = field(default_factory=PoolingOptions)
 
 
-class PoolingModule(nn.Module):
+class PoolingModule(ScoreCurve):
     """STANet (None: a plain mean), the readout, and the curve that makes 25 x (MOS - 1) of distances."""
 
     def __init__(
@@ -95,13 +95,6 @@ class PoolingModule(nn.Module):
             return torch.full((count, rows, columns), 1 / (rows * columns))
         clip = seen.positions.unsqueeze(1).expand(-1, self.frames, -1, -1, -1)
         return self.stanet.weights(clip).sum(dim=1)
-
-    def score(self, log_distances: Tensor) -> Tensor:
-        return 100 * torch.sigmoid(self.log_slope.exp() * (self.log_midpoint - log_distances))
-
-    @property
-    def calibration(self) -> Calibration:
-        return Calibration(self.log_midpoint.exp().item(), self.log_slope.exp().item())
 
 
 class PoolingTask:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.patchnet import Features, PatchNet, frame_distances
 from rankvqa_cli.models.patchnet_model import units_of
 from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard, to_planes
 from rankvqa_cli.training.losses import (
+    ScoreCurve,
     damage_losses,
     log_distance,
     ranking_loss,
@@ -30,7 +30,7 @@ from rankvqa_cli.types import FrameFormat
 VALIDATED_FRAMES = 2
 
 
-class RankedModule(nn.Module):
+class RankedModule(ScoreCurve):
     """A network with what only its training needs: the gain of the ranking loss and a scale for its distances."""
 
     def __init__(self, network: PatchNet) -> None:
@@ -41,14 +41,6 @@ class RankedModule(nn.Module):
         self.damage_zero = nn.Parameter(torch.tensor(0.0))
         self.log_midpoint = nn.Parameter(torch.tensor(0.0))
         self.log_slope = nn.Parameter(torch.tensor(0.0))
-
-    def score(self, log_distances: Tensor) -> Tensor:
-        """The calibrated 0-to-100 score of log distances; the same curve as models.contract.Calibration."""
-        return 100 * torch.sigmoid(self.log_slope.exp() * (self.log_midpoint - log_distances))
-
-    @property
-    def calibration(self) -> Calibration:
-        return Calibration(self.log_midpoint.exp().item(), self.log_slope.exp().item())
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rankvqa_cli.models import colour
-from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.pqanet import LEVELS, PQANet
 from rankvqa_cli.models.reserve import Readout, low_passed
 from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard, as_clip, to_planes
 from rankvqa_cli.training.frozen import AS_THEY_ARE
 from rankvqa_cli.training.held_out import measure_held_out
 from rankvqa_cli.training.losses import (
+    ScoreCurve,
     damage_losses,
     log_distance,
     ranking_loss,
@@ -55,7 +55,7 @@ class Seen(NamedTuple):
     levels: dict[int, Tensor]
 
 
-class TeacherModule(nn.Module):
+class TeacherModule(ScoreCurve):
     """PQANet and readout (None: a plain sum of the level maps), with what only their training needs: the gain of the
     ranking losses, a scale for damage, and the curve that makes scores of distances."""
 
@@ -97,14 +97,6 @@ class TeacherModule(nn.Module):
             return energy[:, :LEVELS].sum(dim=1).clamp_min(0)
         found: Tensor = self.readout(energy, reserve)
         return found
-
-    def score(self, log_distances: Tensor) -> Tensor:
-        """Log distances to 0 to 100; the same curve as models.contract.Calibration."""
-        return 100 * torch.sigmoid(self.log_slope.exp() * (self.log_midpoint - log_distances))
-
-    @property
-    def calibration(self) -> Calibration:
-        return Calibration(self.log_midpoint.exp().item(), self.log_slope.exp().item())
 
     def _energies(
         self,
