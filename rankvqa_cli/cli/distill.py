@@ -52,7 +52,7 @@ def command(
     Examples:
       vqa-score distill --teacher rankvqa --student pruned.safetensors --data corpus/ -o mini.safetensors
       vqa-score distill --student fast.json --data corpus/ -o fast.safetensors --frames 2 --weight maps=2
-    with fast.json: {"architecture": "patchnet", "config": {"pyramid": [24, 40, 64], "readout": true}}
+    with fast.json: {"architecture": "patchnet", "config": {"pyramid": [32, 48, 64]}}
     """
     from rankvqa_cli.training.distill import DistillOptions, distill, weights_from
 

@@ -120,11 +120,9 @@ def run(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     sys.excepthook = _fault
     code = main(sys.argv[1:] if argv is None else argv)
-    if code > 128:
-        # A signal that came while a thread was being started can have left it without anybody to end it, and
-        # the interpreter would wait for it for ever. Everything has been unwound and flushed.
-        os._exit(code)
-    sys.exit(code)
+    # Everything has been unwound and flushed. Leave without taking the interpreter apart: with torch loaded that takes
+    # longer than scoring a short clip, and after a signal it can wait for ever for a thread that was just being started.
+    os._exit(code)
 
 
 def main(argv: Sequence[str]) -> int:

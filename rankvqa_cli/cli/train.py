@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -215,9 +214,13 @@ def command(
             from rankvqa_cli.models.patchnet import TINY, PatchNetConfig
             from rankvqa_cli.training.student import StudentOptions, train_student
 
-            network = replace(TINY if tiny else PatchNetConfig(), readout=True)
             options = StudentOptions(
-                network=network, batch=batch, loop=loop, frozen=frozen, fold=fold, folds=folds
+                network=TINY if tiny else PatchNetConfig(),
+                batch=batch,
+                loop=loop,
+                frozen=frozen,
+                fold=fold,
+                folds=folds,
             )
             sha256 = train_student(corpus, folder, out, name, options, say)
         if world.rank == 0:

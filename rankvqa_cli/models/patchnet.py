@@ -1,15 +1,11 @@
-"""PatchNet: the real-time full-reference student with a patchified stem.
+"""PatchNet: the real-time full-reference student, made of convolutions that do not overlap where pixels are many.
 
-A strided convolution turns every 4x4 block of luma into 16 channels, and every 4x4 block of 4:2:0 chroma into a
-few more, so nothing runs at full resolution and no colour conversion happens. A small pyramid (1/8, 1/16, 1/32)
-describes each frame. The comparison sees only differences of the two pyramids: what the distorted frame lost, what it
-gained, and how its error flickers. They pass visibility thresholds and gates that depend on the reference alone
-(masking by texture and motion) and then bias-free convolutions with rectifiers, so identical inputs give a distance
-of exactly 0 by construction, and the reference's share of the work is done once for any number of encodes.
-
-Viewers judge an encode by what its content could lose: a sharp, detailed picture is not worse than a soft one because
-more of it can be missed. So the distance is divided by a power of the reference's *reserve*, its distance from its own
-low-passed version, under the same network.
+Every 8x8 block of luma becomes a few dozen channels, and at 1/16 every 8x8 block of 4:2:0 chroma is added, so nothing
+runs at full resolution and no colour conversion happens. A small pyramid (1/8, 1/16, 1/32) describes each frame by
+itself. What the distorted frame differs by, and what small linear filters see of the planes' difference, is averaged
+over the frame, feature by feature, and read off against what the content could lose (models.reserve). Nothing else sees
+a frame pair, so identical inputs have a distance of exactly 0 by construction, and the reference is described once for
+any number of encodes.
 """
 
 from __future__ import annotations
@@ -23,29 +19,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rankvqa_cli.models.reserve import Readout, low_passed
+from rankvqa_cli.models.reserve import Readout
+
+#: Side of the blocks whose means a low-passed picture keeps, and of what the filters of differences see.
+BLOCK = 4
+#: Bilinear interpolation between the means of neighbouring blocks: for each row (or column) of a block, the shares of
+#: the blocks before, of its own, and after.
+INTERPOLATION = ((0.375, 0.625, 0.0), (0.125, 0.875, 0.0), (0.0, 0.875, 0.125), (0.0, 0.625, 0.375))
 
 
 @dataclass(frozen=True)
 class PatchNetConfig:
-    """Widths are channels. ``luma`` and ``chroma`` count the stem's filters, ``pyramid`` the features at 1/8, 1/16
-    and 1/32 of the luma size, ``trunk`` the error maps at each of these levels. ``readout``: distances are read off all
-    features, measured against the reference's reserve (see models.reserve)."""
+    """Widths are channels. ``luma`` and ``chroma`` count the filters of the planes' differences, ``pyramid`` the
+    features at 1/8, 1/16 and 1/32 of the luma size."""
 
     luma: int = 16
     chroma: int = 8
-    pyramid: tuple[int, int, int] = (24, 40, 64)
-    trunk: int = 32
-    readout: bool = False
+    pyramid: tuple[int, int, int] = (32, 48, 64)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> PatchNetConfig:
         """From a model file's header, which has no tuples. Raises TypeError for a field that is not known."""
-        p8, p16, p32 = (int(width) for width in values["pyramid"])
+        p8, p16, p32 = (int(width) for width in values.get("pyramid", cls.pyramid))
         return cls(**{**values, "pyramid": (p8, p16, p32)})
 
 
-TINY = PatchNetConfig(luma=4, chroma=2, pyramid=(4, 6, 8), trunk=4)
+TINY = PatchNetConfig(luma=4, chroma=2, pyramid=(4, 6, 8))
 
 
 class Units(NamedTuple):
@@ -62,7 +61,8 @@ PLAIN = Units()
 
 
 class Features(NamedTuple):
-    """One chunk of frames. Shapes (N, C, h, w): ``luma`` at 1/4, ``chroma`` and ``p8`` at 1/8, ``p16``, ``p32``."""
+    """A few frames: their planes, ``luma`` (N, 1, H, W) and ``chroma`` (N, 2, H/2, W/2), and what the network makes of
+    them, (N, C, h, w) at 1/8, 1/16 and 1/32."""
 
     luma: Tensor
     chroma: Tensor
@@ -70,194 +70,165 @@ class Features(NamedTuple):
     p16: Tensor
     p32: Tensor
 
-
-class Gates(NamedTuple):
-    """Masking by the reference, each (N, trunk, h, w) in 0 to 1, for the merged errors of the three levels."""
-
-    g8: Tensor
-    g16: Tensor
-    g32: Tensor
-
-
-class Visibility(nn.Module):
-    """x -> x |x| / (|x| + t), t > 0 a channel: quadratic below the threshold, linear above, odd, 0 at 0."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.log_threshold = nn.Parameter(torch.full((1, channels, 1, 1), -2.0))
-
-    def forward(self, x: Tensor) -> Tensor:
-        size = x.abs()
-        threshold = self.log_threshold.exp()
-        if torch.is_grad_enabled():
-            return x * size.div(size + threshold)
-        seen = size + threshold
-        return torch.div(size, seen, out=seen).mul_(x)
+    @property
+    def pyramid(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Finest first."""
+        return self.p8, self.p16, self.p32
 
 
 def _dct_filters(count: int) -> Tensor:
     """First ``count`` 4x4 DCT-II basis images in zigzag-like order of rising frequency, (count, 1, 4, 4)."""
-    position = (torch.arange(4) + 0.5) * math.pi / 4
-    basis = torch.stack([torch.cos(position * k) * math.sqrt((1 if k == 0 else 2) / 4) for k in range(4)])
-    order = sorted(((u, v) for u in range(4) for v in range(4)), key=lambda uv: (uv[0] + uv[1], uv))
+    position = (torch.arange(BLOCK) + 0.5) * math.pi / BLOCK
+    basis = [torch.cos(position * k) * math.sqrt((1 if k == 0 else 2) / BLOCK) for k in range(BLOCK)]
+    order = sorted(((u, v) for u in range(BLOCK) for v in range(BLOCK)), key=lambda uv: (uv[0] + uv[1], uv))
     images = [torch.outer(basis[u], basis[v]) for u, v in order]
-    return torch.stack([images[i % 16] for i in range(count)]).unsqueeze(1)
-
-
-def _half(x: Tensor) -> Tensor:
-    """2x2 mean, the last row and column of odd sizes included: (N, C, h, w) -> (N, C, ceil(h/2), ceil(w/2))."""
-    return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
-
-
-def _change(x: Tensor, before: Tensor | None, frames: int) -> Tensor:
-    """|x(t) - x(t - 1)| within clips: x is (B * frames, C, h, w), ``before`` the last frame of the chunk ahead.
-
-    A clip's first frame takes the change to its successor; a lone frame has none.
-    """
-    clips = x.view(-1, frames, *x.shape[1:])
-    steps = (clips[:, 1:] - clips[:, :-1]).abs()
-    if before is not None:
-        first = (clips[:, :1] - before.unsqueeze(1)).abs()
-    elif frames > 1:
-        first = steps[:, :1]
-    else:
-        first = torch.zeros_like(clips)
-    return torch.cat([first, steps], dim=1).flatten(0, 1)
+    return torch.stack([images[i % len(images)] for i in range(count)]).unsqueeze(1)
 
 
 class PatchNet(nn.Module):
-    """Frame-wise distance between a reference and a distorted clip; see the module's docstring."""
+    """Describes frames, and measures what two descriptions differ by; see the module's docstring."""
 
     def __init__(self, config: PatchNetConfig) -> None:
         super().__init__()
         self.config = config
         p8, p16, p32 = config.pyramid
-        trunk = config.trunk
-        self.stem_luma = nn.Conv2d(1, config.luma, 4, stride=4, bias=False)
-        self.stem_chroma = nn.Conv2d(2, config.chroma, 4, stride=4, bias=False)
+        self.detail_luma = nn.Conv2d(1, config.luma, BLOCK, stride=BLOCK, bias=False)
+        self.detail_chroma = nn.Conv2d(2, config.chroma, BLOCK, stride=BLOCK, bias=False)
         with torch.no_grad():
-            self.stem_luma.weight.copy_(_dct_filters(config.luma))
-        self.down8 = nn.Conv2d(config.luma, p8, 3, stride=2, padding=1)
-        self.mix8 = nn.Conv2d(config.chroma, p8, 1, bias=False)
-        self.conv8 = nn.Conv2d(p8, p8, 3, padding=1)
+            self.detail_luma.weight.copy_(_dct_filters(config.luma))
+        self.luma8 = nn.Conv2d(1, p8, 8, stride=8)
+        self.chroma16 = nn.Conv2d(2, p16, 8, stride=8, bias=False)
         self.down16 = nn.Conv2d(p8, p16, 3, stride=2, padding=1)
-        self.conv16 = nn.Conv2d(p16, p16, 3, padding=1)
         self.down32 = nn.Conv2d(p16, p32, 3, stride=2, padding=1)
         self.conv32 = nn.Conv2d(p32, p32, 3, padding=1)
-
-        error8 = config.luma + config.chroma + p8
-        error16 = 3 * p16
-        error32 = 2 * p32
-        self.visible8, self.visible16, self.visible32 = map(Visibility, (error8, error16, error32))
-        self.gate8 = nn.Conv2d(p8, trunk, 1)
-        self.gate16 = nn.Conv2d(2 * p16, trunk, 1)
-        self.gate32 = nn.Conv2d(p32, trunk, 1)
-        self.merge8 = nn.Conv2d(error8, trunk, 1, bias=False)
-        self.merge16 = nn.Conv2d(error16 + trunk, trunk, 1, bias=False)
-        self.trunk16 = nn.Conv2d(trunk, trunk, 3, padding=1, bias=False)
-        self.merge32 = nn.Conv2d(error32 + trunk, trunk, 1, bias=False)
-        self.trunk32 = nn.Conv2d(trunk, trunk, 3, padding=1, bias=False)
-        # Heads add up rectified maps with positive weights, so a distance can only grow with what is seen.
-        self.log_head = nn.Parameter(torch.full((3, trunk), -3.0))
-        # Distances are divided by (reserve + floor) ** power; a power of 0 leaves them alone.
-        self.reserve_power = nn.Parameter(torch.tensor(0.0), requires_grad=False)
-        self.log_reserve_floor = nn.Parameter(torch.tensor(-3.0), requires_grad=False)
-        self.readout = Readout((3, config.luma, config.chroma, *config.pyramid)) if config.readout else None
+        self.readout = Readout((config.luma, config.chroma, *config.pyramid))
 
     def features(self, luma: Tensor, chroma: Tensor, units: Units = PLAIN) -> Features:
-        """Describe frames. ``luma`` (N, 1, H, W) and ``chroma`` (N, 2, H/2, W/2) float32, H and W multiples of 8;
-        ``units`` turns their values into nominal luma and chroma of -2 to 2."""
-        stem_luma = _stem(
-            luma, self.stem_luma.weight, units.luma_gain, units.luma_zero
-        )  # (N, luma, H/4, W/4)
-        stem_chroma = _stem(
-            chroma, self.stem_chroma.weight, units.chroma_gain, units.chroma_zero
-        )  # (.., H/8, W/8)
-        working = self.down8.weight.dtype
-        p8 = self.down8(stem_luma.to(working)).add_(self.mix8(stem_chroma.to(working))).relu_()
-        p8 = self.conv8(p8).relu_()  # (N, C8, H/8, W/8)
-        p16 = self.conv16(self.down16(p8).relu_()).relu_()  # (N, C16, H/16, W/16)
+        """Describe frames. ``luma`` (N, 1, H, W) and ``chroma`` (N, 2, H/2, W/2), contiguous, H and W multiples of 16;
+        ``units`` turns their values into nominal luma and chroma of -2 to 2. The first layer computes in the planes'
+        own dtype, float32 or, where it holds the code values exactly, bfloat16."""
+        wide_luma = _unit_filters(self.luma8.weight, luma, units.luma_gain)
+        wide_chroma = _unit_filters(self.chroma16.weight, chroma, units.chroma_gain)
+        at8 = _blocks(luma, wide_luma, _bias(wide_luma, units.luma_zero, self.luma8.bias))
+        at16 = _blocks(chroma, wide_chroma, _bias(wide_chroma, units.chroma_zero))
+        return Features(luma, chroma, *self._pyramid(at8, at16))
+
+    def _pyramid(self, at8: Tensor, at16: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """From what the first filters see of luma and chroma: p8, p16, p32."""
+        working = self.down16.weight.dtype
+        p8 = at8.relu_().to(working)  # (N, C8, H/8, W/8)
+        p16 = self.down16(p8).add_(at16.to(working)).relu_()  # (N, C16, H/16, W/16)
         p32 = self.conv32(self.down32(p16).relu_()).relu_()  # (N, C32, H/32, W/32)
-        return Features(stem_luma, stem_chroma, p8, p16, p32)
+        return p8, p16, p32
 
-    def gates(self, reference: Features, frames: int, before: Tensor | None = None) -> Gates:
-        """Masking from the reference: texture at every level, motion at 1/16. ``before`` is ``p16`` of the frame ahead
-        of a chunk, where there is one."""
-        motion = _change(reference.p16, before, frames)
-        return Gates(
-            torch.sigmoid(self.gate8(reference.p8)),
-            torch.sigmoid(self.gate16(torch.cat([reference.p16, motion], dim=1))),
-            torch.sigmoid(self.gate32(reference.p32)),
+    def differences(self, reference: Features, distorted: Features, units: Units = PLAIN) -> list[Tensor]:
+        """What the distorted frames differ by: absolute values (N, C, h, w), of luma's and chroma's filters and of each
+        level of the pyramid. ``units`` as for ``features``."""
+        # The filters see the difference of the planes: a difference of what they see would drown in its rounding.
+        luma, chroma = distorted.luma - reference.luma, distorted.chroma - reference.chroma
+        signed = [
+            _blocks(luma, _unit_filters(self.detail_luma.weight, luma, units.luma_gain)),
+            _blocks(chroma, _unit_filters(self.detail_chroma.weight, chroma, units.chroma_gain)),
+            *(far - near for near, far in zip(reference.pyramid, distorted.pyramid, strict=True)),
+        ]
+        return [each.abs_() for each in signed]
+
+    def energies(self, reference: Features, distorted: Features, units: Units = PLAIN) -> Tensor:
+        """What the readout is given: the means of all differences over the frame, (N, channels) float32."""
+        return _means(self.differences(reference, distorted, units))
+
+    def reserve_energies(self, frames: Features, units: Units = PLAIN) -> Tensor:
+        """The same for single frames against their own low-passed versions (models.reserve), without making those."""
+        luma, chroma = frames.luma, frames.chroma
+        wide_luma = _unit_filters(self.luma8.weight, luma, units.luma_gain)
+        wide_chroma = _unit_filters(self.chroma16.weight, chroma, units.chroma_gain)
+        lost_luma, luma_means = _lost(luma, _unit_filters(self.detail_luma.weight, luma, units.luma_gain))
+        lost_chroma, chroma_means = _lost(
+            chroma, _unit_filters(self.detail_chroma.weight, chroma, units.chroma_gain)
         )
+        at8 = _soft_blocks(luma_means, wide_luma, _bias(wide_luma, units.luma_zero, self.luma8.bias))
+        at16 = _soft_blocks(chroma_means, wide_chroma, _bias(wide_chroma, units.chroma_zero))
+        soft = self._pyramid(at8.to(luma.dtype), at16.to(chroma.dtype))
+        lost = [far - near for near, far in zip(frames.pyramid, soft, strict=True)]
+        return _means([each.abs_() for each in (lost_luma, lost_chroma, *lost)])
 
-    def compare(
-        self,
-        reference: Features,
-        distorted: Features,
-        gates: Gates,
-        frames: int,
-        error_before: Tensor | None = None,
+    def by_place(
+        self, reference: Features, distorted: Features, reserve: Tensor, units: Units = PLAIN
     ) -> list[Tensor]:
-        """Distances by place: three maps (N, 1, h, w) at 1/8, 1/16, 1/32, all >= 0, whose means add up to the
-        frame's distance. ``error_before`` is distorted minus reference at 1/16 of the frame ahead of a chunk."""
-        working = reference.p8.dtype
-        # The stem stays in float32: small errors are differences of large numbers, which bfloat16 would swallow.
-        error_luma = _half((reference.luma - distorted.luma).abs())
-        error_chroma = (reference.chroma - distorted.chroma).abs()
-        signed8 = distorted.p8 - reference.p8
-        error8 = torch.cat([error_luma.to(working), error_chroma.to(working), signed8], dim=1)
-        seen8 = self.merge8(self.visible8(error8)).relu_() * gates.g8
-        signed16 = distorted.p16 - reference.p16
-        flicker = _change(signed16, error_before, frames)
-        error16 = torch.cat([signed16.relu(), (-signed16).relu_(), flicker], dim=1)
-        seen16 = self.merge16(torch.cat([self.visible16(error16), _half(seen8)], dim=1)).relu_() * gates.g16
-        seen16 = self.trunk16(seen16).relu_()
-        signed32 = distorted.p32 - reference.p32
-        error32 = torch.cat([signed32.relu(), (-signed32).relu_()], dim=1)
-        seen32 = self.merge32(torch.cat([self.visible32(error32), _half(seen16)], dim=1)).relu_() * gates.g32
-        seen32 = self.trunk32(seen32).relu_()
-        weights = self.log_head.exp().to(working)
-        return [
-            F.conv2d(seen, weight.view(1, -1, 1, 1)).float()
-            for seen, weight in zip((seen8, seen16, seen32), weights, strict=True)
-        ]
-
-    def reserve(self, reference: Features, luma: Tensor, chroma: Tensor, units: Units = PLAIN) -> Tensor:
-        """How far single frames are from their own low-passed version: (N,) distances. ``reference`` are the features
-        of (``luma``, ``chroma``), as in ``features``."""
-        soft = self.features(low_passed(luma), low_passed(chroma), units)
-        return frame_distances(self.compare(reference, soft, self.gates(reference, 1), 1))
-
-    def energies(self, reference: Features, distorted: Features, maps: Sequence[Tensor]) -> Tensor:
-        """What the readout is given: the means of ``compare``'s maps and the mean absolute differences of all features,
-        (N, 3 + channels) float32, a frame."""
-        levels = [level.mean(dim=(1, 2, 3)).unsqueeze(1) for level in maps]
-        channels = [
-            (near - far).abs().mean(dim=(2, 3), dtype=torch.float32)
-            for near, far in zip(reference, distorted, strict=True)
-        ]
-        return torch.cat([*levels, *channels], dim=1)
-
-    def reserve_energies(
-        self, reference: Features, luma: Tensor, chroma: Tensor, units: Units = PLAIN
-    ) -> Tensor:
-        """The same for single frames against their own low-passed versions; arguments as in ``reserve``."""
-        soft = self.features(low_passed(luma), low_passed(chroma), units)
-        return self.energies(reference, soft, self.compare(reference, soft, self.gates(reference, 1), 1))
-
-    def content_scale(self, reserve: Tensor) -> Tensor:
-        """What distances are divided by, for a reference with this reserve: same shape, > 0."""
-        return (reserve.float() + self.log_reserve_floor.float().exp()) ** self.reserve_power.float()
+        """Where the distance comes from: maps (N, 1, h, w) float32 at 1/4, 1/8, 1/16 and 1/32, >= 0. Every feature's
+        differences count as the readout weighs them against ``reserve`` (K,) where all are small."""
+        found = self.differences(reference, distorted, units)
+        shares = torch.split(self.readout.shares(reserve), [each.shape[1] for each in found])
+        luma, chroma, p8, p16, p32 = (
+            torch.einsum("nchw,c->nhw", each.float(), share).unsqueeze(1)
+            for each, share in zip(found, shares, strict=True)
+        )
+        return [luma, chroma + p8, p16, p32]
 
 
-def _stem(x: Tensor, weight: Tensor, gain: float, zero: float) -> Tensor:
-    """4x4 blocks of gain * (x - zero) through the filters ``weight``."""
-    if gain == 1.0 and zero == 0.0:
-        return F.conv2d(x, weight, stride=4)
-    scaled = weight * gain
-    return F.conv2d(x, scaled, scaled.sum(dim=(1, 2, 3)) * -zero, stride=4)
+def _means(maps: Sequence[Tensor]) -> Tensor:
+    """Of maps (N, C, h, w), the means over places, side by side: (N, all C) float32."""
+    found = []
+    for each in maps:
+        places = each.shape[2] * each.shape[3]
+        # Rows first, in the maps' own dtype and as they lie in memory: a tenth of what converting whole maps costs.
+        rows = each.permute(0, 2, 3, 1).sum(dim=2)  # (N, h, C)
+        found.append(rows.float().sum(dim=1) / places)
+    return torch.cat(found, dim=1)
 
 
-def frame_distances(maps: Sequence[Tensor]) -> Tensor:
-    """Spatial means of the level maps, added: [(N, 1, h, w), ...] -> (N,)."""
-    return torch.stack([level.mean(dim=(1, 2, 3)) for level in maps]).sum(dim=0)
+def _unit_filters(weight: Tensor, planes: Tensor, gain: float) -> Tensor:
+    """Filters for code values, in the dtype of ``planes``."""
+    return (weight * gain).to(planes.dtype)
+
+
+def _bias(filters: Tensor, zero: float, own: Tensor | None = None) -> Tensor:
+    """What makes ``filters`` see ``planes - zero``, plus a layer's ``own`` bias: (O,) in the filters' dtype."""
+    found = filters.float().sum(dim=(1, 2, 3)) * -zero
+    return (found if own is None else found + own).to(filters.dtype)
+
+
+def _blocks(planes: Tensor, filters: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Blocks of ``planes`` (N, C, H, W) through ``filters`` (O, C, B, B), side by side: (N, O, H/B, W/B).
+
+    B neighbours in a row are taken as channels, which they are in memory: a convolution of single-channel pictures
+    takes twice as long for the same products.
+    """
+    n, channels, height, width = planes.shape
+    side = filters.shape[-1]
+    by_row = planes.view(n, channels, height, width // side, side)
+    found: Tensor | None = None
+    for channel in range(channels):
+        taps = filters[:, channel].transpose(1, 2).unsqueeze(3)  # (O, column, row, 1)
+        part = F.conv2d(by_row[:, channel].permute(0, 3, 1, 2), taps, bias, stride=(side, 1))
+        found = part if found is None else found.add_(part)
+        bias = None
+    assert found is not None
+    return found
+
+
+def _lost(planes: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
+    """What 4x4 ``filters`` see of ``planes`` less ``low_passed(planes)``, and the means (N, C, H/4, W/4) of the 4x4
+    blocks, both float32."""
+    channels = planes.shape[1]
+    averages = torch.eye(channels, device=planes.device)[:, :, None, None].expand(-1, -1, BLOCK, BLOCK)
+    seen = _blocks(planes.float(), torch.cat([filters.float(), averages / BLOCK**2]))
+    whole, means = torch.split(seen, [len(filters), channels], dim=1)
+    return whole - _soft_blocks(means, filters), means
+
+
+def _soft_blocks(means: Tensor, filters: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``_blocks`` of low-passed planes, float32, from the ``means`` of 4x4 blocks: the low-passed picture is
+    interpolated between them, so what filters see of a block depends on its own means and their neighbours."""
+    count = filters.shape[-1] // BLOCK
+    between = means.new_zeros(count * BLOCK, count + 2)  # (row of the filter, mean)
+    for block in range(count):
+        between[block * BLOCK : (block + 1) * BLOCK, block : block + 3] = means.new_tensor(INTERPOLATION)
+    taps = torch.einsum("ra,ocrs,sb->ocab", between, filters.float(), between)
+    around = F.pad(means, (1, 1, 1, 1), mode="replicate")
+    # As a product of matrices, since a convolution of so few channels is slow, and to lie in memory as _blocks' does.
+    columns = F.unfold(around, count + 2, stride=count).transpose(1, 2)  # (N, places, C * taps)
+    found = torch.matmul(columns, taps.flatten(1).t())
+    if bias is not None:
+        found = found + bias.float()
+    return torch.unflatten(found, 1, (means.shape[2] // count, -1)).permute(0, 3, 1, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -12,18 +12,16 @@ from torch import Tensor
 
 from rankvqa_cli.models.contract import Clip, ClipOutput
 from rankvqa_cli.models.maps import summed
-from rankvqa_cli.models.patchnet import Features, PatchNet, PatchNetConfig, Units, frame_distances
+from rankvqa_cli.models.patchnet import Features, PatchNet, PatchNetConfig, Units
 from rankvqa_cli.models.store import ModelFile, model_info
 from rankvqa_cli.types import FrameFormat
 
-#: Frames computed together.
-CHUNK_FRAMES = 2
-#: From this many pixels on, frames go one by one: as fast, and the maps of fewer frames are in memory.
-LARGE_PIXELS = 1_500_000
+#: Frames are computed together as long as they have no more pixels than this: beyond, they leave the caches.
+CHUNK_PIXELS = 1_500_000
 #: Chunks in work at a time, whatever the number of threads: memory grows with them.
 MOST_CHUNKS = 4
 #: Luma sides are padded (by repeating the edge) to a multiple of this.
-ALIGNMENT = 8
+ALIGNMENT = 16
 
 
 P = ParamSpec("P")
@@ -42,24 +40,45 @@ def units_of(format: FrameFormat) -> Units:
     return Units(4 / swing, black + swing / 2, 4 / chroma_swing, 128 * unit)
 
 
-def _pad(planes: Tensor, height: int, width: int) -> Tensor:
-    h, w = planes.shape[-2:]
-    if (h, w) == (height, width):
-        return planes
-    return F.pad(planes, (0, width - w, 0, height - h), mode="replicate")
+def _padded(planes: Sequence[Tensor], height: int, width: int, dtype: torch.dtype) -> Tensor:
+    """Planes (N, h, w) side by side as (N, planes, height, width), the last column and row repeated."""
+    frames, h, w = planes[0].shape
+    found = torch.empty((frames, len(planes), height, width), dtype=dtype, device=planes[0].device)
+    for number, plane in enumerate(planes):
+        found[:, number, :h, :w] = plane
+    if w < width:
+        found[..., :h, w:] = found[..., :h, w - 1 : w]
+    if h < height:
+        found[..., h:, :] = found[..., h - 1 : h, :]
+    return found
 
 
-def _subsampled(planes: Tensor, chroma: tuple[int, int]) -> Tensor:
-    """Chroma planes (N, 2, h, w) of any subsampling to 4:2:0 by area mean."""
+def _subsampled(plane: Tensor, chroma: tuple[int, int]) -> Tensor:
+    """A chroma plane (N, h, w) of any subsampling to 4:2:0 by area mean."""
     kernel = (2 if chroma[1] == 1 else 1, 2 if chroma[0] == 1 else 1)
     if kernel == (1, 1):
-        return planes
-    return F.avg_pool2d(planes, kernel, ceil_mode=True, count_include_pad=False)
+        return plane
+    return F.avg_pool2d(plane.unsqueeze(1), kernel, ceil_mode=True, count_include_pad=False).squeeze(1)
+
+
+class Seen(NamedTuple):
+    """Of N frames of a distorted clip: ``energies`` (N, K), and where they are, ``by_place`` (N, h, w), or None."""
+
+    energies: Tensor
+    by_place: Tensor | None
+
+
+class Look(NamedTuple):
+    """One chunk: the reserve (K,) of the clip where it was measured or known, and what is ``seen`` of each distorted
+    clip."""
+
+    reserve: Tensor | None
+    seen: list[Seen]
 
 
 class PatchNetModel:
     """FullReferenceModel of a trained PatchNet. Works on native planes; 4:4:4 and 4:2:2 chroma is averaged to 4:2:0,
-    video without chroma counts as neutral grey. The distance of a clip is the mean over its frames.
+    video without chroma counts as neutral grey. A clip's features differ by the mean over its frames.
 
     On a CPU every thread works on a chunk of frames of its own: operations of such a small network are too short to be
     shared. So the number of threads changes no bit of a score either.
@@ -77,59 +96,48 @@ class PatchNetModel:
         self._threads = 1
 
     def to(self, device: torch.device, dtype: torch.dtype) -> PatchNetModel:
-        """See FullReferenceModel. The stem and the readout stay in float32 whatever ``dtype`` is."""
+        """See FullReferenceModel. The readout and the filters on planes stay in float32 whatever ``dtype`` is."""
         self.device = device
         self.network.to(device=device, dtype=dtype)
-        for part in (self.network.stem_luma, self.network.stem_chroma, self.network.readout):
-            if part is not None:
-                part.to(dtype=torch.float32)
+        exact = ("detail_luma", "detail_chroma", "luma8", "chroma16", "readout")
+        for name in exact:
+            self.network.get_submodule(name).to(dtype=torch.float32)
         return self
 
     def score_clips(self, reference: Clip, distorted: Sequence[Clip]) -> list[ClipOutput]:
         """See FullReferenceModel. ``maps``, where asked for, are (T, ceil(H / 8), ceil(W / 8))."""
-        yardstick, parts = self._compared(reference, distorted)
-        return [self._output(pieces, yardstick) for pieces in parts]
+        reserve, seen = self._compared(reference, distorted)
+        return [self._output(each, reserve) for each in seen]
 
     def observe(self, reference: Clip, distorted: Sequence[Clip]) -> tuple[Tensor, list[Tensor]]:
         """What the readout is given: the reference's reserve (K,), and the energies (K,) of each distorted clip."""
-        yardstick, parts = self._compared(reference, distorted)
-        return yardstick, [_mean(pieces) for pieces in parts]
+        reserve, seen = self._compared(reference, distorted)
+        return reserve, [_mean(each) for each in seen]
 
-    def _compared(
-        self, reference: Clip, distorted: Sequence[Clip]
-    ) -> tuple[Tensor, list[list[tuple[Tensor, Tensor | None]]]]:
-        """What ``_yardstick`` says of the reference, and ``_compare`` of each distorted clip's chunks."""
+    def _compared(self, reference: Clip, distorted: Sequence[Clip]) -> tuple[Tensor, list[list[Seen]]]:
+        """The reference's reserve (K,), and what is seen of the chunks of each distorted clip."""
+        self._hire(min(torch.get_num_threads(), MOST_CHUNKS) if self.device.type == "cpu" else 1)
         frames = len(reference.luma)
+        middle = frames // 2
         chunks = chunks_of(frames, reference.format.width * reference.format.height)
-        self._hire(torch.get_num_threads() if self.device.type == "cpu" else 1)
-        wave = min(self._threads, MOST_CHUNKS)
-        yardstick = self._submit(self._yardstick, reference)
-        parts: list[list[tuple[Tensor, Tensor | None]]] = [[] for _ in distorted]
-        before: list[Tensor] | None = None
-        for first in range(0, len(chunks), wave):
-            work = chunks[first : first + wave]
-            clips = [reference, *distorted]
-            pending = [[self._submit(self._describe, clip, chunk) for clip in clips] for chunk in work]
-            described = [[each.result() for each in row] for row in pending]
-            compared = []
-            for features in described:
-                for i in range(len(distorted)):
-                    last = None if before is None else (before[0], before[i + 1])
-                    compared.append(self._submit(self._compare, features[0], features[i + 1], last))
-                before = [each.p16[-1:] for each in features]
-            for position, each in enumerate(compared):
-                parts[position % len(distorted)].append(each.result())
-        return yardstick.result(), parts
+        # The chunk with the middle frame, which speaks for the content, goes first: maps are weighed by its reserve.
+        chunks.sort(key=lambda chunk: not chunk.start <= middle < chunk.stop)
+        first = self._submit(self._look, reference, distorted, chunks[0], middle - chunks[0].start, None)
+        reserve = first.result().reserve if self.keep_maps else None
+        others = [
+            self._submit(self._look, reference, distorted, chunk, None, reserve) for chunk in chunks[1:]
+        ]
+        looks = [each.result() for each in (first, *others)]
+        reserve = looks[0].reserve
+        assert reserve is not None
+        in_order = sorted(range(len(chunks)), key=lambda number: chunks[number].start)
+        return reserve, [[looks[number].seen[i] for number in in_order] for i in range(len(distorted))]
 
     @torch.inference_mode()
-    def _output(self, pieces: list[tuple[Tensor, Tensor | None]], yardstick: Tensor) -> ClipOutput:
-        """From what ``_compare`` says of the chunks of a clip, and what it is measured against."""
-        mean = _mean(pieces)
-        if self.network.readout is None:
-            distance = float(mean.double() / yardstick.double())
-        else:
-            distance = float(self.network.readout(mean.unsqueeze(0), yardstick.unsqueeze(0)))
-        maps = [found for _, found in pieces if found is not None]
+    def _output(self, seen: list[Seen], reserve: Tensor) -> ClipOutput:
+        """From what is seen of the chunks of a clip."""
+        distance = float(self.network.readout(_mean(seen).unsqueeze(0), reserve.unsqueeze(0)))
+        maps = [each.by_place for each in seen if each.by_place is not None]
         if not maps:
             return ClipOutput(score=self.calibration(distance), distance=distance)
         joined = torch.cat(maps)
@@ -159,62 +167,58 @@ class PatchNetModel:
         return done
 
     @torch.inference_mode()
-    def _yardstick(self, reference: Clip) -> Tensor:
-        """What a clip is measured against: its reserve (K,), or without a readout what distances are divided by (). Its
-        middle frame speaks for its content."""
-        if self.network.readout is None and float(self.network.reserve_power) == 0.0:
-            return torch.ones(())
-        middle = len(reference.luma) // 2
-        planes = self._planes(reference, slice(middle, middle + 1))
-        units = units_of(reference.format)
-        features = self.network.features(*planes, units)
-        if self.network.readout is not None:
-            return self.network.reserve_energies(features, *planes, units)[0]
-        return self.network.content_scale(self.network.reserve(features, *planes, units))[0]
+    def _look(
+        self,
+        reference: Clip,
+        distorted: Sequence[Clip],
+        chunk: slice,
+        middle: int | None,
+        reserve: Tensor | None,
+    ) -> Look:
+        """Look at some frames. ``middle`` is where among them the clip's middle frame is, whose reserve is then
+        measured; otherwise ``reserve`` is what has been measured, where maps are asked for."""
+        units, network = units_of(reference.format), self.network
+        halved = network.down16.weight.dtype == torch.bfloat16 and reference.format.bit_depth == 8
+        stem = (
+            torch.bfloat16 if halved else torch.float32
+        )  # bfloat16 holds code values of 8 bits, and no more
+        described = network.features(*self._planes(reference, chunk, stem), units)
+        if middle is not None:
+            one = slice(middle, middle + 1)
+            reserve = network.reserve_energies(Features(*(each[one] for each in described)), units)[0]
+        seen = []
+        for clip in distorted:
+            features = network.features(*self._planes(clip, chunk, stem), units)
+            maps = None
+            if self.keep_maps and reserve is not None:
+                whole = summed(network.by_place(described, features, reserve, units), 1)
+                maps = whole[:, : -(-reference.format.height // 8), : -(-reference.format.width // 8)]
+            seen.append(Seen(network.energies(described, features, units), maps))
+        return Look(reserve, seen)
 
-    @torch.inference_mode()
-    def _describe(self, clip: Clip, chunk: slice) -> Features:
-        return self.network.features(*self._planes(clip, chunk), units_of(clip.format))
-
-    @torch.inference_mode()
-    def _compare(
-        self, reference: Features, distorted: Features, before: tuple[Tensor, Tensor] | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Of a chunk's frames, distances (N,) or what the readout is given (N, K), and by place (N, h, w) where that is
-        asked for; ``before`` is the chunk ahead's last frame at 1/16, of both."""
-        frames = len(reference.p16)
-        gates = self.network.gates(reference, frames, None if before is None else before[0])
-        error = None if before is None else before[1] - before[0]
-        maps = self.network.compare(reference, distorted, gates, frames, error)
-        by_place = summed(maps, 0) if self.keep_maps else None
-        if self.network.readout is None:
-            return frame_distances(maps), by_place
-        return self.network.energies(reference, distorted, maps), by_place
-
-    def _planes(self, clip: Clip, chunk: slice) -> tuple[Tensor, Tensor]:
-        """Frames of a clip: luma (N, 1, H, W) and chroma (N, 2, H/2, W/2) code values, float32, padded."""
-        luma = clip.luma[chunk].to(self.device).unsqueeze(1).float()
-        height, width = (-(-side // ALIGNMENT) * ALIGNMENT for side in luma.shape[-2:])
+    def _planes(self, clip: Clip, chunk: slice, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Frames of a clip: luma (N, 1, H, W) and chroma (N, 2, H/2, W/2) code values, padded."""
+        height, width = (-(-side // ALIGNMENT) * ALIGNMENT for side in clip.luma.shape[-2:])
+        luma = _padded([clip.luma[chunk].to(self.device)], height, width, dtype)
         if clip.cb is None or clip.cr is None or clip.format.chroma is None:
             neutral = float(2 ** (clip.format.bit_depth - 1))
-            chroma = luma.new_full((len(luma), 2, height // 2, width // 2), neutral)
-        else:
-            chroma = torch.stack([clip.cb[chunk], clip.cr[chunk]], dim=1).to(self.device).float()
-            chroma = _pad(_subsampled(chroma, clip.format.chroma), height // 2, width // 2)
-        return _pad(luma, height, width), chroma
+            return luma, luma.new_full((len(luma), 2, height // 2, width // 2), neutral)
+        chroma = [plane[chunk].to(self.device) for plane in (clip.cb, clip.cr)]
+        if clip.format.chroma != (2, 2):
+            chroma = [_subsampled(plane.float(), clip.format.chroma) for plane in chroma]
+        return luma, _padded(chroma, height // 2, width // 2, dtype)
 
 
-def _mean(pieces: list[tuple[Tensor, Tensor | None]]) -> Tensor:
-    """Over all frames of a clip: () or (K,) float32."""
-    return torch.cat([found for found, _ in pieces]).double().mean(dim=0).float()
+def _mean(seen: Sequence[Seen]) -> Tensor:
+    """Over all frames of a clip: (K,) float32."""
+    return torch.cat([each.energies for each in seen]).double().mean(dim=0).float()
 
 
 def chunks_of(frames: int, pixels: int) -> list[slice]:
-    """Frames of a clip that are computed together. The first two always are: the first takes its motion from the
-    second."""
-    step = 1 if pixels >= LARGE_PIXELS else CHUNK_FRAMES
-    first = min(max(step, 2), frames)
-    return [slice(0, first), *(slice(at, min(at + step, frames)) for at in range(first, frames, step))]
+    """Frames of a clip that are computed together."""
+    step = max(1, min(frames, CHUNK_PIXELS // pixels))
+    step = -(-frames // -(-frames // step))  # as even as can be
+    return [slice(at, min(at + step, frames)) for at in range(0, frames, step)]
 
 
 def build(header: ModelFile, tensors: dict[str, Tensor], sha256: str) -> PatchNetModel:

@@ -61,6 +61,10 @@ class Readout(nn.Module):
         # The same arithmetic on both sides, so that e = 0 gives 0 to the bit.
         return seen.exp() * (1 - (SHARPNESS * (unseen - seen)).exp()).clamp_min(0)
 
+    def shares(self, reserve: Tensor) -> Tensor:
+        """What a unit of each feature's difference adds to the weighted mean of the ratios: (K,) -> (K,)."""
+        return self.log_weight.exp() / (reserve + self._floor())
+
     def _floor(self) -> Tensor:
         counts = torch.tensor(self.groups, device=self.log_floor.device)
         return self.log_floor.exp().repeat_interleave(counts)

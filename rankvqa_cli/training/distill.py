@@ -67,7 +67,6 @@ def distill(
     guide, calibration, sha256 = open_trainable(teacher)
     if student.endswith(".json"):
         learner, start = configured(Path(student), calibration), _sha256(Path(student))
-        learner.learn_reserve()
     else:
         learner, _, start = open_trainable(student)
     for network, what in ((guide, "the teacher"), (learner, "the student")):

@@ -169,12 +169,11 @@ class Start:
 
 
 def open_start(path: Path) -> Start:
-    """Raises ModelError for a file that is no rankvqa or patchnet with a readout."""
+    """Raises ModelError for a file that is no rankvqa with a readout and no patchnet."""
     header, tensors, sha256 = read_model(path)
-    if header.architecture == "patchnet" and header.config.get("readout"):
+    if header.architecture == "patchnet":
         student = PatchNet(PatchNetConfig.from_json(header.config))
         student.load_state_dict({name: value.float() for name, value in tensors.items()})
-        assert student.readout is not None
 
         def write(module: PoolingModule, out: Path, name: str, provenance: str) -> str:
             return write_student(student.float(), module.calibration, out, name, provenance)

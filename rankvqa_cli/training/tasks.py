@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from rankvqa_cli.models.patchnet import Features, PatchNet, frame_distances
+from rankvqa_cli.models.patchnet import Features, PatchNet
 from rankvqa_cli.models.patchnet_model import units_of
 from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard, to_planes
 from rankvqa_cli.training.losses import (
@@ -126,59 +126,45 @@ def score_place(module: RankedModule, shard: SourceShard, place: int, frames: in
     """Log distances (E,) of every version of a source at one place, from the first ``frames`` frames."""
     straight = np.zeros(3, np.bool_)
     network, device = module.network, device_of(module)
-    reference = _inputs(*to_planes(shard.reference[place, :frames], straight), device)
+    reference = inputs_of(*to_planes(shard.reference[place, :frames], straight), device)
     described = network.features(*reference)
-    gates = network.gates(described, frames)
-    reserve = None
-    if network.readout is not None:
-        reserve = network.reserve_energies(described, *reference).mean(dim=0, keepdim=True)
-    out = []
+    reserve = network.reserve_energies(described).mean(dim=0, keepdim=True)
+    energies = []
     for version in range(len(shard.versions)):
         planes = to_planes(shard.distorted[version, place, :frames], straight)
-        features = network.features(*_inputs(*planes, device))
-        maps = network.compare(described, features, gates, frames)
-        if network.readout is None or reserve is None:
-            out.append(frame_distances(maps).mean())
-        else:
-            energy = network.energies(described, features, maps).mean(dim=0, keepdim=True)
-            out.append(network.readout(energy, reserve)[0])
-    return log_distance(torch.stack(out))
+        energies.append(
+            network.energies(described, network.features(*inputs_of(*planes, device))).mean(dim=0)
+        )
+    return log_distance(network.readout(torch.stack(energies), reserve))
 
 
 class Compared(NamedTuple):
-    """A batch under a PatchNet. ``planes`` and ``reference`` are of the references, once each; ``repeated``,
-    ``distorted`` and the level ``maps`` of every clip."""
+    """A batch under a PatchNet: the references' features, once for every clip, and the distorted clips'; ``energy``
+    and ``reserve`` (groups * slots, K) are what the readout is given of every clip."""
 
-    planes: tuple[Tensor, Tensor]
     reference: Features
-    repeated: Features
     distorted: Features
-    maps: list[Tensor]
+    energy: Tensor
+    reserve: Tensor
 
 
 def compare_batch(network: PatchNet, batch: Batch) -> Compared:
     """Compare every distorted clip of a batch with its reference."""
     device = device_of(network)
-    planes = _inputs(*batch.reference, device)
-    reference = network.features(*planes)
-    gates = network.gates(reference, batch.frames)
-    distorted = network.features(*_inputs(*batch.distorted, device))
-    clips = [_repeat(x, batch.groups, batch.slots) for x in (*reference, *gates)]
-    repeated = Features(*clips[: len(reference)])
-    maps = network.compare(repeated, distorted, type(gates)(*clips[len(reference) :]), batch.frames)
-    return Compared(planes, reference, repeated, distorted, maps)
+    reference = network.features(*inputs_of(*batch.reference, device))
+    distorted = network.features(*inputs_of(*batch.distorted, device))
+    repeated = Features(*(_repeat(x, batch.groups, batch.slots) for x in reference))
+    energy, reserve = (
+        torch.unflatten(x, 0, (-1, batch.frames)).mean(dim=1)
+        for x in (network.energies(repeated, distorted), network.reserve_energies(reference))
+    )
+    return Compared(repeated, distorted, energy, reserve.repeat_interleave(batch.slots, dim=0))
 
 
 def batch_distances(network: PatchNet, batch: Batch) -> Tensor:
     """Log distance (groups * slots,) of every distorted clip of a batch."""
     compared = compare_batch(network, batch)
-    if network.readout is not None:
-        energy = network.energies(compared.repeated, compared.distorted, compared.maps)
-        reserve = network.reserve_energies(compared.reference, *compared.planes)
-        energy, reserve = (torch.unflatten(x, 0, (-1, batch.frames)).mean(dim=1) for x in (energy, reserve))
-        return log_distance(network.readout(energy, reserve.repeat_interleave(batch.slots, dim=0)))
-    distance = frame_distances(compared.maps).view(-1, batch.frames).mean(dim=1)
-    return log_distance(distance)
+    return log_distance(network.readout(compared.energy, compared.reserve))
 
 
 def device_of(module: nn.Module) -> torch.device:
@@ -186,7 +172,7 @@ def device_of(module: nn.Module) -> torch.device:
     return next(module.parameters()).device
 
 
-def _inputs(luma: Tensor, chroma: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+def inputs_of(luma: Tensor, chroma: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
     """8-bit limited-range planes (N, H, W) and (N, 2, H / 2, W / 2) to what ``PatchNet.features`` takes."""
     luma, chroma = luma.to(device), chroma.to(device)
     side = luma.shape[-1]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rankvqa_cli.errors import ModelError, UsageError
 from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.manifest import locate
-from rankvqa_cli.models.patchnet import PatchNet, PatchNetConfig, frame_distances
+from rankvqa_cli.models.patchnet import PatchNet, PatchNetConfig
 from rankvqa_cli.models.pqanet import LEVELS, PQANet
 from rankvqa_cli.models.rankvqa_parts import (
     RankVQAParts,
@@ -35,18 +35,6 @@ from rankvqa_cli.training.student import start_scale, write_student
 from rankvqa_cli.training.tasks import RankedModule, compare_batch
 from rankvqa_cli.training.teacher import write_teacher
 from rankvqa_cli.training.teacher_task import Seen, TeacherModule
-
-#: Where the learning of ``PatchNet.reserve_power`` begins.
-RESERVE_POWER = 0.7
-
-
-def learn_reserve(network: PatchNet) -> None:
-    """Let training find the power of the reserve that distances are divided by."""
-    for parameter in (network.reserve_power, network.log_reserve_floor):
-        parameter.requires_grad_(True)
-    if float(network.reserve_power.detach()) == 0.0:
-        with torch.no_grad():
-            network.reserve_power.fill_(RESERVE_POWER)
 
 
 class Trainable(Protocol):
@@ -80,10 +68,6 @@ class Trainable(Protocol):
         ...
 
     def with_tensors(self, shape: Shape, tensors: dict[str, Tensor]) -> Trainable: ...
-
-    def learn_reserve(self) -> None:
-        """Let training find how distances depend on the reference's reserve, where the network can."""
-        ...
 
     def write(self, out: Path, name: str, provenance: str) -> str: ...
 
@@ -132,9 +116,6 @@ class TrainableRankVQA:
         network, parts = load_parts(shape.config, tensors)
         return self.made(shape, network, parts, self.module.calibration)
 
-    def learn_reserve(self) -> None:
-        """The readout always learns."""
-
     def write(self, out: Path, name: str, provenance: str) -> str:
         config, calibration = self.shape.config, above_floor(self.module.calibration)
         return once(
@@ -158,37 +139,20 @@ class TrainablePatchNet:
         return cls(shape, network, module)
 
     def observe(self, batch: Batch, *, maps: bool = False) -> Seen:
-        """Without a readout the energy is the distance, and the reserve what it is divided by: the middle frame's."""
-        network = self.network
-        compared = compare_batch(network, batch)
+        compared = compare_batch(self.network, batch)
         levels: dict[int, Tensor] = {}
         if maps:
-            pairs = ((each.p8, each.p16, each.p32) for each in (compared.repeated, compared.distorted))
-            for level, (level_map, near, far) in enumerate(zip(compared.maps, *pairs, strict=True)):
-                both = torch.cat([level_map, (near - far).abs()], dim=1)
-                levels[level + 3] = _by_clip(both, batch.frames)
-        if network.readout is not None:
-            energies = network.energies(compared.repeated, compared.distorted, compared.maps)
-            own = _by_clip(network.reserve_energies(compared.reference, *compared.planes), batch.frames)
-            return Seen(_by_clip(energies, batch.frames), own.repeat_interleave(batch.slots, dim=0), levels)
-        energy = _by_clip(frame_distances(compared.maps), batch.frames).unsqueeze(1)
-        power = network.reserve_power
-        if not power.requires_grad and float(power) == 0:
-            return Seen(energy, None, levels)
-        with torch.no_grad():  # the network behind the reserve is not to be bent for it
-            reserve = network.reserve(compared.reference, *compared.planes)
-        middle = reserve.view(batch.groups, batch.frames)[:, batch.frames // 2]
-        scale = network.content_scale(middle).repeat_interleave(batch.slots)
-        return Seen(energy, scale.unsqueeze(1), levels)
+            pyramids = compared.reference.pyramid, compared.distorted.pyramid
+            for level, (near, far) in enumerate(zip(*pyramids, strict=True), 3):
+                levels[level] = torch.unflatten((near - far).abs(), 0, (-1, batch.frames)).mean(dim=1)
+        return Seen(compared.energy, compared.reserve, levels)
 
     def distance(self, energy: Tensor, reserve: Tensor | None) -> Tensor:
-        if self.network.readout is not None:
-            found: Tensor = self.network.readout(energy, reserve)
-            return found
-        return energy[:, 0] if reserve is None else energy[:, 0] / reserve[:, 0]
+        found: Tensor = self.network.readout(energy, reserve)
+        return found
 
     def level_channels(self) -> dict[int, int]:
-        return {level + 3: width + 1 for level, width in enumerate(self.network.config.pyramid)}
+        return dict(enumerate(self.network.config.pyramid, 3))
 
     def tensors(self) -> dict[str, Tensor]:
         return dict(self.network.state_dict())
@@ -201,10 +165,6 @@ class TrainablePatchNet:
         network = PatchNet(shape.config)
         network.load_state_dict({name: value.float() for name, value in tensors.items()})
         return self.made(shape, network, self.module.calibration)
-
-    def learn_reserve(self) -> None:
-        if self.network.readout is None:
-            learn_reserve(self.network)
 
     def write(self, out: Path, name: str, provenance: str) -> str:
         return write_student(self.network, self.module.calibration, out, name, provenance)
@@ -277,8 +237,3 @@ def _require_known(where: str, architecture: object) -> None:
         raise ModelError(
             f"{where!r} is of the architecture {architecture!r}; rankvqa and patchnet can be pruned and distilled"
         )
-
-
-def _by_clip(x: Tensor, frames: int) -> Tensor:
-    """(N * F, ...) to (N, ...), the mean over frames."""
-    return torch.unflatten(x, 0, (-1, frames)).mean(dim=1)

@@ -1,28 +1,29 @@
-"""PatchNet: identity exact by construction, chunks that do not show, any layout of planes, the reference's reserve."""
+"""PatchNet: identity exact by construction, chunks that do not show, any layout of planes, the content's reserve."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
 
+import made
 import pytest
 import torch
 
-from rankvqa_cli.models import patchnet_model
+from rankvqa_cli.models import patchnet, patchnet_model
 from rankvqa_cli.models.contract import Calibration, Clip
-from rankvqa_cli.models.patchnet import TINY, PatchNet, PatchNetConfig, low_passed
-from rankvqa_cli.models.patchnet_model import PatchNetModel, units_of
+from rankvqa_cli.models.patchnet import TINY, PatchNet, PatchNetConfig
+from rankvqa_cli.models.patchnet_model import PatchNetModel
+from rankvqa_cli.models.reserve import low_passed
 from rankvqa_cli.models.store import ModelFile
 from rankvqa_cli.types import FrameFormat
 
+UNITS = patchnet.Units(0.02, 126, 0.02, 128)
 SD = FrameFormat(72, 40, "yuv420p", 8, (2, 2), full_range=False, matrix="bt709")
 
 
-def make_model(power: float = 0.7, seed: int = 0) -> PatchNetModel:
+def make_model(seed: int = 0) -> PatchNetModel:
     torch.manual_seed(seed)
     network = PatchNet(TINY)
-    with torch.no_grad():
-        network.reserve_power.fill_(power)
     header = ModelFile("tiny", "full-reference", "patchnet", {}, Calibration(0.05, 1.0), 12, "random")
     return PatchNetModel(header, network, "0" * 64)
 
@@ -58,8 +59,7 @@ def test_maps_are_kept_on_demand_and_average_to_the_distance() -> None:
         assert (output.score, output.distance) == (before.score, before.distance)
         assert output.maps is not None
         assert output.maps.shape == (5, 5, 9)
-        # Coarse levels are interpolated, so their means are kept nearly.
-        assert float(output.maps.mean()) == pytest.approx(output.distance, rel=0.1)
+        assert float(output.maps.mean()) == pytest.approx(output.distance, rel=1e-5)
     where = model.score_clips(reference, others)[0].maps
     assert where is not None
     assert where[4, :2, :2].mean() > 5 * where[4, 3:, 5:].mean()
@@ -94,35 +94,74 @@ def test_several_encodes_score_as_alone() -> None:
     assert together == [distance(model, clips[0], clip) for clip in clips[1:]]
 
 
-@pytest.mark.parametrize("frames", [1, 2, 3, 5, 12])
+@pytest.mark.parametrize("frames", [1, 2, 5, 12])
 def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
-    """Motion and flicker cross the chunks' borders: any chunk length of at least two gives the same distance."""
     model = make_model()
     reference, distorted = make_clip(frames=frames, seed=1), make_clip(frames=frames, seed=2)
     measured = []
-    for chunk in (2, 3, 12):
-        monkeypatch.setattr(patchnet_model, "CHUNK_FRAMES", chunk)
+    for pixels in (1, 3 * 72 * 40, 10**9):
+        monkeypatch.setattr(patchnet_model, "CHUNK_PIXELS", pixels)
         measured.append(distance(model, reference, distorted))
-    monkeypatch.setattr(patchnet_model, "LARGE_PIXELS", 1)
-    measured.append(distance(model, reference, distorted))
-    assert measured[3] == pytest.approx(measured[0], rel=1e-5)
-    assert measured[1] == pytest.approx(measured[0], rel=1e-5)
-    assert measured[2] == pytest.approx(measured[0], rel=1e-5)
+    assert measured == pytest.approx([measured[0]] * 3, rel=1e-5)
 
 
-def test_flicker_costs_more_than_a_steady_error() -> None:
-    model = make_model(power=0.0)
-    reference = make_clip(frames=6)
-    still = Clip(
-        *(plane[:1].expand(6, -1, -1).contiguous() for plane in (reference.luma, reference.cb, reference.cr)),
-        SD,
-    )
-    brighter = replace(still, luma=(still.luma.int() + 20).clamp(0, 255).to(torch.uint8))
-    luma = still.luma.clone()
-    luma[::2] = brighter.luma[::2]
-    # The flickering clip has the error in every other frame only; what it has more is the change in time.
-    without_flicker = distance(model, still, brighter) / 2
-    assert distance(model, still, replace(still, luma=luma)) > without_flicker
+@pytest.mark.parametrize(
+    ("frames", "pixels", "expected"),
+    [(12, 10**7, [1] * 12), (12, 400_000, [3] * 4), (12, 100, [12]), (5, 500_000, [3, 2]), (1, 100, [1])],
+)
+def test_chunks_cover_every_frame_once(frames: int, pixels: int, expected: list[int]) -> None:
+    chunks = patchnet_model.chunks_of(frames, pixels)
+    assert [chunk.stop - chunk.start for chunk in chunks] == expected
+    assert [i for chunk in chunks for i in range(frames)[chunk]] == list(range(frames))
+
+
+def test_threads_change_no_bit() -> None:
+    model, clips = make_model(), [make_clip(frames=9, seed=seed) for seed in range(2)]
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(distance(model, *clips))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1]
+
+
+def test_more_noise_is_more_distance() -> None:
+    one = made.clip(96, 128)
+    outputs = make_model().score_clips(one, [made.worse(one, amount) for amount in (1, 4, 16, 64)])
+    distances = [output.distance for output in outputs]
+    assert distances == sorted(distances)
+    assert 0 < distances[0] < distances[-1]
+
+
+def test_what_it_observes_is_what_its_readout_is_given() -> None:
+    one, model = made.clip(80, 100), make_model()
+    reserve, energies = model.observe(one, [made.worse(one, 9), one])
+    found = float(model.network.readout(energies[0][None], reserve[None]).detach())
+    assert distance(model, one, made.worse(one, 9)) == found
+    assert not energies[1].any()
+
+
+def nominal(luma: torch.Tensor, chroma: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return UNITS.luma_gain * (luma - UNITS.luma_zero), UNITS.chroma_gain * (chroma - UNITS.chroma_zero)
+
+
+def test_the_first_layers_are_strided_convolutions_of_nominal_values() -> None:
+    """They take neighbours in a row for channels; the result is that of nn.Conv2d on what the units make of planes."""
+    network = PatchNet(TINY).double()
+    planes = torch.rand(2, 1, 32, 48).double() * 255, torch.rand(2, 2, 16, 24).double() * 255
+    found, near = network.features(*planes, UNITS), network.features(*(x / 2 for x in planes), UNITS)
+    luma, chroma = nominal(*planes)
+    p8 = network.luma8(luma).relu()
+    torch.testing.assert_close(found.p8, p8, rtol=1e-5, atol=1e-5)
+    p16 = (network.down16(p8) + network.chroma16(chroma)).relu()
+    torch.testing.assert_close(found.p16, p16, rtol=1e-5, atol=1e-5)
+    differences = network.differences(near, found, UNITS)
+    luma, chroma = UNITS.luma_gain * planes[0] / 2, UNITS.chroma_gain * planes[1] / 2
+    torch.testing.assert_close(differences[0], network.detail_luma(luma).abs())
+    torch.testing.assert_close(differences[1], network.detail_chroma(chroma).abs())
 
 
 @pytest.mark.parametrize("chroma", [None, (1, 1), (2, 1), (2, 2)])
@@ -164,36 +203,30 @@ def test_chroma_errors_count() -> None:
     assert 0.0 == errors[0] < errors[1] < errors[2]
 
 
-def test_reserve_is_the_distance_to_the_low_passed_frame() -> None:
+@pytest.mark.parametrize("size", [(16, 16), (32, 48), (80, 16)])
+def test_the_reserve_is_what_a_low_pass_takes_away(size: tuple[int, int]) -> None:
+    """It is measured without making the low-passed picture."""
     network = make_model().network
-    luma, chroma = torch.randn(1, 1, 64, 64), torch.randn(1, 2, 32, 32)
+    luma, chroma = torch.rand(2, 1, *size) * 255, torch.rand(2, 2, size[0] // 2, size[1] // 2) * 255
     with torch.inference_mode():
-        features = network.features(luma, chroma)
-        reserve = network.reserve(features, luma, chroma)
-        soft_l, soft_c = low_passed(luma), low_passed(chroma)
-        soft_features = network.features(soft_l, soft_c)
-        softer = network.reserve(soft_features, soft_l, soft_c)
-        # Nothing that a low-pass takes away is left in a flat picture.
-        flat = torch.zeros_like(luma), torch.zeros_like(chroma)
-        none = network.reserve(network.features(*flat), *flat)
-    assert reserve.shape == (1,)
-    assert float(reserve) > float(softer) > 0.0
-    assert float(none) == 0.0
-    assert float(network.content_scale(none)) > 0.0
+        whole = network.features(luma, chroma, UNITS)
+        soft = network.features(low_passed(luma), low_passed(chroma), UNITS)
+        expected = network.energies(whole, soft, UNITS)
+        found = network.reserve_energies(whole, UNITS)
+        grey = torch.full_like(luma, 126.0), torch.full_like(chroma, 128.0)
+        flat = network.reserve_energies(network.features(*grey, UNITS), UNITS)
+    assert found.shape == (2, 4 + 2 + 4 + 6 + 8)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert float(found.sum()) > 1
+    assert float(flat.sum()) < 1e-4
 
 
 def test_more_to_lose_forgives_more() -> None:
-    plain, by_content = make_model(power=0.0), make_model(power=0.7)
-    reference, distorted = make_clip(seed=8), make_clip(seed=9)
-    with torch.inference_mode():
-        planes = plain._planes(reference, slice(2, 3))
-        features = plain.network.features(*planes, units_of(SD))
-        scale = float(
-            by_content.network.content_scale(plain.network.reserve(features, *planes, units_of(SD)))
-        )
-    assert distance(by_content, reference, distorted) == pytest.approx(
-        distance(plain, reference, distorted) / scale, rel=1e-4
-    )
+    """The same noise counts less on a picture full of detail than on its low-passed version."""
+    model, one = make_model(), make_clip(seed=8, frames=1)
+    soft = replace(one, luma=low_passed(one.luma[None].float())[0].round().to(torch.uint8))
+    detailed, plain = (distance(model, each, made.worse(each, 4)) for each in (one, soft))
+    assert 0 < detailed < plain
 
 
 def test_low_pass_keeps_a_constant() -> None:
@@ -202,6 +235,7 @@ def test_low_pass_keeps_a_constant() -> None:
 
 
 def test_config_comes_back_from_json() -> None:
-    assert PatchNetConfig.from_json({"luma": 4, "chroma": 2, "pyramid": [4, 6, 8], "trunk": 4}) == TINY
+    assert PatchNetConfig.from_json({"luma": 4, "chroma": 2, "pyramid": [4, 6, 8]}) == TINY
+    assert PatchNetConfig.from_json({}) == PatchNetConfig()
     with pytest.raises(TypeError):
         PatchNetConfig.from_json({"pyramid": [4, 6, 8], "colour": 1})

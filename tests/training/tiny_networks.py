@@ -21,14 +21,13 @@ SMALL = PQANetConfig(
 )
 RANKVQA = RankVQAConfig(network=SMALL, input="ycbcr", patch=64, stride=64, stanet=True, readout=True)
 PLAIN = replace(RANKVQA, network=replace(SMALL, exact_identity=False), stanet=False, readout=False)
-PATCHNET = PatchNetConfig(luma=6, chroma=4, pyramid=(6, 8, 10), trunk=6)
+PATCHNET = PatchNetConfig(luma=6, chroma=4, pyramid=(6, 8, 10))
 
 CASES = {
     "rankvqa": RANKVQA,
     "exact": replace(PLAIN, network=SMALL),
     "plain": PLAIN,
     "patchnet": PATCHNET,
-    "patchnet-readout": replace(PATCHNET, readout=True),
 }
 
 
@@ -43,7 +42,6 @@ def write(path: Path, made: RankVQAConfig | PatchNetConfig, seed: int = 0) -> Pa
         else:
             architecture, config, frames = "patchnet", dataclasses.asdict(made), 12
             tensors = dict(PatchNet(made).state_dict())
-            tensors["reserve_power"] = torch.tensor(0.5)
         for name, value in tensors.items():
             if name.endswith("bias"):
                 tensors[name] = value + 0.1 * torch.randn(value.shape)

@@ -38,13 +38,13 @@ class Pyramid(nn.Module):
         self.network.load_state_dict({name: value.float() for name, value in tensors.items()})
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """(N, 3, H, W) RGB in 0 to 1 -> (N, D); rows and columns beyond a multiple of 8 are left out."""
-        height, width = (size // 8 * 8 for size in pictures.shape[-2:])
+        """(N, 3, H, W) RGB in 0 to 1 -> (N, D); rows and columns beyond a multiple of 16 are left out."""
+        height, width = (size // 16 * 16 for size in pictures.shape[-2:])
         red, green, blue = pictures[..., :height, :width].unbind(dim=1)
         luma = KR * red + (1 - KR - KB) * green + KB * blue
         chroma = torch.stack([(blue - luma) / (2 * (1 - KB)), (red - luma) / (2 * (1 - KR))], dim=1)
         levels = self.network.features(luma.unsqueeze(1), F.avg_pool2d(chroma, 2), NOMINAL)
-        return torch.cat([f(level.float()) for level in levels for f in (_mean, _deviation)], dim=1)
+        return torch.cat([f(level.float()) for level in levels.pyramid for f in (_mean, _deviation)], dim=1)
 
 
 Reader: TypeAlias = Callable[[ModelFile, dict[str, Tensor]], Pyramid]
