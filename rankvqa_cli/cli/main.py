@@ -121,7 +121,7 @@ def run(argv: Sequence[str] | None = None) -> NoReturn:
     sys.excepthook = _fault
     code = main(sys.argv[1:] if argv is None else argv)
     # Everything has been unwound and flushed. Leave without taking the interpreter apart: with torch loaded that takes
-    # longer than scoring a short clip, and after a signal it can wait for ever for a thread that was just being started.
+    # longer than scoring a short clip, and after a signal it can wait for ever for a thread that was being started.
     os._exit(code)
 
 

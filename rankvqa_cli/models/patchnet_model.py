@@ -29,7 +29,8 @@ T = TypeVar("T")
 
 
 def units_of(format: FrameFormat) -> Units:
-    """From code values to the network's units: nominal luma and chroma, each -2 to 2.
+    """From code values less the middle one, 2^(depth - 1), to the network's units: nominal luma and chroma, each -2 to
+    2.
 
     Nominal ranges are those of ITU-R BT.709 and BT.2100: 219 and 224 steps at 8 bits in limited range.
     """
@@ -37,7 +38,7 @@ def units_of(format: FrameFormat) -> Units:
     peak = float(2**format.bit_depth - 1)
     black, swing = (0.0, peak) if format.full_range else (16 * unit, 219 * unit)
     chroma_swing = peak if format.full_range else 224 * unit
-    return Units(4 / swing, black + swing / 2, 4 / chroma_swing, 128 * unit)
+    return Units(4 / swing, black + swing / 2 - 128 * unit, 4 / chroma_swing)
 
 
 def _padded(planes: Sequence[Tensor], height: int, width: int, dtype: torch.dtype) -> Tensor:
@@ -51,6 +52,13 @@ def _padded(planes: Sequence[Tensor], height: int, width: int, dtype: torch.dtyp
     if h < height:
         found[..., h:, :] = found[..., h - 1 : h, :]
     return found
+
+
+def _centred(plane: Tensor, depth: int) -> Tensor:
+    """Code values less the middle one: of a large constant, rounding would leave more than of what it is added to."""
+    if depth == 8:
+        return plane.bitwise_xor(128).view(torch.int8)
+    return plane.float().sub_(2 ** (depth - 1))
 
 
 def _subsampled(plane: Tensor, chroma: tuple[int, int]) -> Tensor:
@@ -197,13 +205,13 @@ class PatchNetModel:
         return Look(reserve, seen)
 
     def _planes(self, clip: Clip, chunk: slice, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Frames of a clip: luma (N, 1, H, W) and chroma (N, 2, H/2, W/2) code values, padded."""
+        """Frames of a clip: luma (N, 1, H, W) and chroma (N, 2, H/2, W/2), code values less the middle one, padded."""
         height, width = (-(-side // ALIGNMENT) * ALIGNMENT for side in clip.luma.shape[-2:])
-        luma = _padded([clip.luma[chunk].to(self.device)], height, width, dtype)
+        depth = clip.format.bit_depth
+        luma = _padded([_centred(clip.luma[chunk].to(self.device), depth)], height, width, dtype)
         if clip.cb is None or clip.cr is None or clip.format.chroma is None:
-            neutral = float(2 ** (clip.format.bit_depth - 1))
-            return luma, luma.new_full((len(luma), 2, height // 2, width // 2), neutral)
-        chroma = [plane[chunk].to(self.device) for plane in (clip.cb, clip.cr)]
+            return luma, luma.new_zeros((len(luma), 2, height // 2, width // 2))
+        chroma = [_centred(plane[chunk].to(self.device), depth) for plane in (clip.cb, clip.cr)]
         if clip.format.chroma != (2, 2):
             chroma = [_subsampled(plane.float(), clip.format.chroma) for plane in chroma]
         return luma, _padded(chroma, height // 2, width // 2, dtype)

@@ -177,8 +177,8 @@ def inputs_of(luma: Tensor, chroma: Tensor, device: torch.device) -> tuple[Tenso
     luma, chroma = luma.to(device), chroma.to(device)
     side = luma.shape[-1]
     units = units_of(FrameFormat(side, side, "yuv420p", 8, (2, 2), full_range=False, matrix="bt709"))
-    nominal_luma = units.luma_gain * (luma.float() - units.luma_zero)
-    return nominal_luma.unsqueeze(1), units.chroma_gain * (chroma.float() - units.chroma_zero)
+    nominal_luma = units.luma_gain * (luma.float() - 128 - units.luma_zero)
+    return nominal_luma.unsqueeze(1), units.chroma_gain * (chroma.float() - 128 - units.chroma_zero)
 
 
 def _repeat(x: Tensor, groups: int, slots: int) -> Tensor:
