@@ -47,13 +47,13 @@ TEACHER = "rankvqa"
     default="ycbcr",
     show_default=True,
     type=click.Choice(["luma", "ycbcr"]),
-    help="Teacher: what the network sees.",
+    help="What the network sees.",
 )
 @click.option("--frames", type=click.IntRange(1, 12), help="Frames a clip  [default: teacher 1, student 2]")
 @click.option("--crop", type=click.IntRange(32), help="Pixels across shown of a patch  [default: all]")
 @click.option(
     "--teach",
-    help="Teacher: A,B of order, label, damage: what pairs are ranked by  [default: all there are]",
+    help="A,B of order, label, damage: what pairs are ranked by  [default: all there are]",
 )
 @click.option(
     "--pooling",
@@ -152,8 +152,6 @@ def command(
         raise click.UsageError("--scored needs --start: people's scores are the second stage")
     if scored is None and (leave_out is not None or cache is not None):
         raise click.UsageError("--leave-out and --cache need --scored")
-    if not teacher and teach is not None:
-        raise click.UsageError(f"--teach is for the teacher: give --model {TEACHER}")
     if crop is not None and crop % 2:
         raise click.UsageError("--crop is even: chroma has half the samples")
     if not teacher and start is not None and scored is None:
@@ -165,6 +163,7 @@ def command(
     from rankvqa_cli.training.datasets import BatchOptions
     from rankvqa_cli.training.loop import LoopOptions
     from rankvqa_cli.training.parallel import local_device, processes
+    from rankvqa_cli.training.taught import student_weights, teacher_weights
 
     keep_pages()
     if threads is not None:
@@ -197,12 +196,12 @@ def command(
             data = PoolingData(scored, start, cache or folder, leave_out, fold, folds, pooled)
             sha256 = train_pooling(corpus, data, folder, out, name, loop, say)
         elif teacher:
-            from rankvqa_cli.training.teacher import TeacherOptions, teacher_config, train_teacher, weights_of
+            from rankvqa_cli.training.teacher import TeacherOptions, teacher_config, train_teacher
 
             first = TeacherOptions(
                 model=teacher_config("luma" if colours == "luma" else "ycbcr", tiny=tiny),
                 batch=batch,
-                weights=weights_of(teach),
+                weights=teacher_weights(teach),
                 loop=loop,
                 frozen=frozen,
                 start=start,
@@ -217,7 +216,14 @@ def command(
 
             network = replace(TINY if tiny else PatchNetConfig(), readout=True)
             options = StudentOptions(
-                network=network, batch=batch, loop=loop, frozen=frozen, fold=fold, folds=folds
+                network=network,
+                batch=batch,
+                weights=student_weights(teach),
+                loop=loop,
+                frozen=frozen,
+                fold=fold,
+                folds=folds,
+                colour=colours == "ycbcr",
             )
             sha256 = train_student(corpus, folder, out, name, options, say)
         if world.rank == 0:

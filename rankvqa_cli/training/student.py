@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 @dataclass(frozen=True)
 class StudentOptions:
     """Everything that decides a training, besides the corpus. ``frozen`` lists ONNX networks that label the corpus;
-    ``fold`` of ``folds`` is held out by content."""
+    ``fold`` of ``folds`` is held out by content; without ``colour`` the chroma stem is 0 and stays so."""
 
     network: PatchNetConfig = field(default_factory=PatchNetConfig)
     batch: BatchOptions = field(default_factory=BatchOptions)
@@ -41,12 +41,16 @@ class StudentOptions:
     frozen: tuple[Path, ...] = ()
     fold: int = 0
     folds: int = 5
+    colour: bool = True
 
 
 def train_student(corpus: Path, run: Path, out: Path, name: str, options: StudentOptions, say: Say) -> str:
     """Stage one: train, resuming from ``run`` where a checkpoint lies there; write ``out``. Returns its sha256."""
     torch.manual_seed(options.loop.seed)
-    task = _ranking_task(corpus, PatchNet(options.network), options, run, say)
+    network = PatchNet(options.network)
+    if not options.colour:
+        network.stem_chroma.weight.requires_grad_(False).zero_()
+    task = _ranking_task(corpus, network, options, run, say)
     task.module.load_state_dict(fit(task, options.loop, run, say, _settings(corpus, options)))
     provenance = f"stage one on {corpus.name}, seed {options.loop.seed}, {options.loop.steps} steps"
     return write_student(task.module.network, task.module.calibration, out, name, provenance)
