@@ -23,8 +23,8 @@ class ScoredJob:
     ``results`` holds one Result a model, in the batch's order, and is empty where the job failed: then ``exit_code`` is
     what scoring it alone would have exited with, and ``error`` why. ``bitrate_kbps`` is that of the distorted file's
     video stream, None where it could not be read. ``reference_decodes`` counts how often the reference was decoded for
-    the whole group of jobs that this one was scored with, None for a failed one. ``plan`` is the comparison plan of this
-    job alone, in the JSON of ``results.report.plan_json``.
+    the whole group of jobs that this one was scored with, ``plan`` is the comparison plan of this job alone in the JSON
+    of ``results.report.plan_json``, ``environment`` is where it was scored; all three are None for a failed one.
     """
 
     row: int
@@ -36,6 +36,7 @@ class ScoredJob:
     bitrate_kbps: float | None = None
     reference_decodes: int | None = None
     plan: JSON = field(default=None, repr=False)
+    environment: Environment | None = None
     exit_code: int = ExitCode.OK
     error: str | None = None
 
@@ -46,18 +47,19 @@ class ScoredJob:
 
 @dataclass(frozen=True)
 class Batch:
-    """Everything one batch says, jobs in the order of their list. ``source`` is that list: a file or a folder.
-
-    ``environment`` is that of the first job that was scored, None where none was.
-    """
+    """Everything one batch says, jobs in the order of their list. ``source`` is that list: a file or a folder."""
 
     tool_version: str
     argv: tuple[str, ...]
     source: str
     pool: str
     models: tuple[ModelInfo, ...]
-    environment: Environment | None
     jobs: tuple[ScoredJob, ...]
+
+    @property
+    def environment(self) -> Environment | None:
+        """That of the first job that was scored, None where none was."""
+        return next((job.environment for job in self.jobs if job.environment is not None), None)
 
     @property
     def exit_code(self) -> int:

@@ -72,6 +72,7 @@ def job_json(job: ScoredJob) -> dict[str, JSON]:
         "error": None if job.error is None else text(job.error),
         "bitrate_kbps": None if job.bitrate_kbps is None else number(job.bitrate_kbps, RATE_DIGITS),
         "reference_decodes": job.reference_decodes,
+        "environment": None if job.environment is None else environment_json(job.environment),
         "plan": job.plan,
         "warnings": [text(warning) for warning in warnings],
         "results": [result_json(result) for result in job.results],
