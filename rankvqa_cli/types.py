@@ -249,11 +249,18 @@ class Result:
 
 @dataclass(frozen=True)
 class GateResult:
+    """One result held against one gate: it passes where ``value`` is at least ``threshold``.
+
+    ``baseline`` is the value of the earlier run that a ``--fail-drop`` gate starts from, None for other gates.
+    """
+
     expression: str
     value: float
     passed: bool
-    input: str = ""
-    model: str = ""
+    input: str
+    model: str
+    threshold: float
+    baseline: float | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,6 +27,15 @@ class SectionOption(click.Option):
         self.section = section
 
 
+class OptionalFileOption(SectionOption):
+    """An option whose value, a file, may be left out: it is the next argument where that ends in ``suffix``, or
+    follows ``=``. Left out, it is the empty string."""
+
+    def __init__(self, *args: Any, suffix: str, **attributes: Any) -> None:
+        super().__init__(*args, is_flag=False, flag_value="", **attributes)
+        self.suffix = suffix
+
+
 class FFmpegCommand(click.Command):
     """A command whose bare arguments are values of the option ``bare``, in the order they are given."""
 
@@ -40,8 +50,9 @@ class FFmpegCommand(click.Command):
         """The same arguments, every option in its declared spelling and every bare argument behind its
         option."""
         known = {canonical(name): option for option in _options(self, ctx) for name in option.opts}
-        queue = iter(args)
-        for token in queue:
+        queue = deque(args)
+        while queue:
+            token = queue.popleft()
             if token == "--":
                 for rest in queue:
                     yield from (self.bare, rest)
@@ -60,11 +71,12 @@ class FFmpegCommand(click.Command):
                     raise UsageError(f"option {name!r} takes no value: leave out {equals + value!r}")
             elif equals:
                 yield value
+            elif isinstance(option, OptionalFileOption):
+                yield queue.popleft() if queue and queue[0].endswith(option.suffix) else ""
+            elif queue:
+                yield queue.popleft()
             else:
-                try:
-                    yield next(queue)
-                except StopIteration:
-                    raise UsageError(f"option {name!r} needs a value: {_shape(option)}") from None
+                raise UsageError(f"option {name!r} needs a value: {_shape(option)}")
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_usage("vqa-score", "[options] -i DISTORTED [-i ...] -ref REFERENCE")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rankvqa_cli.results import report as reports
 from rankvqa_cli.results.formats import dump
+from rankvqa_cli.results.gate import measured
 from rankvqa_cli.results.report import pairing_name, range_name
 from rankvqa_cli.types import Alignment, ComparisonPlan, GateResult, PlannedInput, Report, Result
 
@@ -152,11 +153,7 @@ def visible(name: str) -> str:
 
 def failed_gate(gate: GateResult) -> str:
     """One line about a gate that failed."""
-    threshold = gate.expression.rpartition("=")[2]
-    value = f"{gate.value:.4f}"
-    if float(value) >= float(threshold):
-        value = repr(gate.value)  # rounded, it would look as if it had passed
-    return f"gate {gate.expression!r} failed: {gate.input!r} has {value} by {gate.model!r}"
+    return f"gate {gate.expression!r} failed: {gate.input!r} has {measured(gate)} by {gate.model!r}"
 
 
 def _gates_of(report: Report, result: Result) -> list[GateResult]:

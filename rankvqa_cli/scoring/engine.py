@@ -23,6 +23,7 @@ from rankvqa_cli.media.plan import make_plan
 from rankvqa_cli.media.probe import probe
 from rankvqa_cli.media.wording import quoted
 from rankvqa_cli.models.allocator import keep_pages
+from rankvqa_cli.results.drop import evaluate_drops, pairs_of, read_drops, require_videos, require_weights
 from rankvqa_cli.results.gate import evaluate, parse_gate, require_models
 from rankvqa_cli.results.heatmap_targets import heatmap_targets
 from rankvqa_cli.results.pooling import require_pool
@@ -71,6 +72,7 @@ def score(
     allow_damaged: bool = False,
     deinterlace: bool = False,
     fail_under: Sequence[str] = (),
+    fail_drop: Sequence[str] = (),
     heatmap: File | None = None,
     overwrite: bool = False,
     argv: Sequence[str] = (),
@@ -85,23 +87,27 @@ def score(
     reference has exactly 100. ``heatmap`` is a .png, .mp4, .mkv or .webm to paint quality by place into (see
     ``results.heatmap_targets`` for several inputs or models), which ``overwrite`` may replace.
 
-    Raises UsageError (an argument is wrong), InputError (a file cannot be read or compared), DamagedError (decoding was
-    incomplete), ModelError, OutputError (the heatmap cannot be written), DeviceError. Failed gates are not raised: see
-    ``Report.gates``.
+    Raises UsageError (an argument is wrong), InputError (a file, or a baseline of ``fail_drop``, cannot be read or
+    compared), DamagedError (decoding was incomplete), ModelError, OutputError (the heatmap cannot be written),
+    DeviceError. Failed gates are not raised: see ``Report.gates``.
     """
     require_pool(pool)
     require_hop(hop, 1)
     _require_sample(sample)
     gates = [parse_gate(text) for text in fail_under]
+    drops = read_drops(fail_drop)
     paths = {} if heatmap is None else _heatmap_paths(heatmap, _names(inputs), reference, models, overwrite)
     options = ReadOptions(seek, duration, frames, threads, deinterlace)
     keep_pages()
     plan = _plan(inputs, reference, raw, ref_raw, options, allow_short)
+    require_videos(drops, plan)
     with ThreadPoolExecutor(1) as background:
         loading = background.submit(_load, models, plan.reference is not None, device, precision, threads)
         alignments = _align(plan, options, align)
         runtime = loading.result()
-    require_models(gates, [model.info.name for model in runtime.models])
+    infos = tuple(model.info for model in runtime.models)
+    require_models(gates, [info.name for info in infos])
+    require_weights(drops, pairs_of(plan), infos)
     from rankvqa_cli.scoring.runner import Job
 
     job = Job(plan, alignments, options, runtime, hop, sample, allow_short, allow_damaged, progress)
@@ -116,10 +122,10 @@ def score(
         tool_version=version(),
         argv=tuple(argv),
         environment=runtime.environment(ffmpeg_version()),
-        models=tuple(model.info for model in runtime.models),
+        models=infos,
         plan=plan,
         results=results,
-        gates=evaluate(gates, results),
+        gates=(*evaluate(gates, results), *evaluate_drops(drops, results)),
         heatmaps=painted,
     )
 
