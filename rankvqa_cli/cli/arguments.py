@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from rankvqa_cli.errors import UsageError
 
@@ -25,6 +26,16 @@ class SectionOption(click.Option):
     def __init__(self, *args: Any, section: str = "Options", **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.section = section
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """What its type knows, or its metavar says: ``FILE`` is a file, ``auto|off|N`` one of two words."""
+        found = super().shell_complete(ctx, incomplete)
+        if found or self.metavar is None:
+            return found
+        if "FILE" in self.metavar:
+            return [CompletionItem(incomplete, type="file")]
+        words = [word.partition("[")[0] for word in self.metavar.split("|") if word[0].islower()]
+        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
 class OptionalFileOption(SectionOption):
@@ -62,6 +73,8 @@ class FFmpegCommand(click.Command):
                 continue
             name, equals, value = token.partition("=")
             option = known.get(canonical(name)) if _is_spelt_right(name) else None
+            if option is None and ctx.resilient_parsing:
+                continue
             if option is None:
                 raise UsageError(_unknown(token, name, known))
             spelling = option.opts[0]
@@ -75,8 +88,13 @@ class FFmpegCommand(click.Command):
                 yield queue.popleft() if queue and queue[0].endswith(option.suffix) else ""
             elif queue:
                 yield queue.popleft()
-            else:
+            elif not ctx.resilient_parsing:
                 raise UsageError(f"option {name!r} needs a value: {_shape(option)}")
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(incomplete, type="file")]
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_usage("vqa-score", "[options] -i DISTORTED [-i ...] -ref REFERENCE")

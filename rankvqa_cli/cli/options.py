@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from rankvqa_cli.cli import values
 from rankvqa_cli.cli.arguments import SectionOption
@@ -30,6 +31,14 @@ def stack(section: str, *options: Callable[..., Any]) -> Callable[[Function], Fu
 
 def option(*names: str, **attributes: Any) -> Callable[..., Any]:
     return partial(click.option, *names, cls=SectionOption, **attributes)
+
+
+def _models(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Names of models, and files."""
+    from rankvqa_cli.models.manifest import manifest
+
+    names = [entry.name for entry in manifest() if entry.name.startswith(incomplete)]
+    return [CompletionItem(incomplete, type="file"), *map(CompletionItem, names)]
 
 
 input_options = stack(
@@ -115,6 +124,7 @@ model_options = stack(
         "models",
         metavar="NAME",
         multiple=True,
+        shell_complete=_models,
         help="A model's name ('vqa-score models list') or file; repeatable.",
     ),
     option(
@@ -157,6 +167,7 @@ result_options = stack(
         default="mean",
         show_default=True,
         metavar="NAME",
+        shell_complete=lambda ctx, option, word: [name for name in POOLS if name.startswith(word)],
         help=f"How frame scores become one: {', '.join(POOLS)}. harmonic_mean is libvmaf's, of scores plus one.",
     ),
     option(
