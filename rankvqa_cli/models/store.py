@@ -39,6 +39,7 @@ __all__ = [
     "ModelFile",
     "check_name",
     "home_folder",
+    "is_model_file",
     "locate",
     "manifest",
     "model_info",
@@ -128,6 +129,11 @@ def read_model(path: Path, expected_sha256: str | None = None) -> tuple[ModelFil
 def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Metadata and tensors of any safetensors file. Raises ModelError where it is not one."""
     return _parse(path, _read_bytes(path))
+
+
+def is_model_file(path: Path) -> bool:
+    """Whether a safetensors file says that it is a model file of this package. Raises as ``read_tensors`` does."""
+    return _KEY in read_tensors(path)[0]
 
 
 def write_manifest_entry(
