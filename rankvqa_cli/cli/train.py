@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from rankvqa_cli.cli.train_expert import expert_options, require_task
 from rankvqa_cli.cli.train_ptm import PTM, PtmArguments, ptm_options, refuse_foreign
 from rankvqa_cli.cli.train_ptm import train as train_ptm
 
@@ -21,7 +22,8 @@ TEACHER = "rankvqa"
     "name",
     default="rankvqa-mini",
     show_default=True,
-    help="Name written into the model file. rankvqa trains the teacher, ptm a head, any other name a student.",
+    help="Name written into the model file. rankvqa trains the teacher, ptm a head, expert a network for "
+    "ensembles, any other name a student.",
 )
 @click.option(
     "--data",
@@ -91,6 +93,7 @@ TEACHER = "rankvqa"
 @click.option("--precision", default="fp32", show_default=True, type=click.Choice(["auto", "fp32", "bf16"]))
 @click.option("-threads", "--threads", type=click.IntRange(1), help="CPU threads.")
 @ptm_options
+@expert_options
 def command(
     name: str,
     corpus: Path,
@@ -130,6 +133,8 @@ def command(
     weighting: str,
     icid: tuple[float, float, float],
     ablate: bool,
+    task: str | None,
+    labels: Path | None,
 ) -> None:
     """Train a full-reference student on ranked pairs of encodes, held-out contents measured on the way.
 
@@ -147,6 +152,7 @@ def command(
         own = PtmArguments(ensemble, pseudo, pseudo_weight, size, sample, seeds, weighting, icid, ablate)
         train_ptm(corpus, out, run, cache, steps, rate, seed, threads, own)
         return
+    require_task(name, task, labels)
     teacher = name == TEACHER
     if scored is not None and start is None:
         raise click.UsageError("--scored needs --start: people's scores are the second stage")
@@ -210,6 +216,13 @@ def command(
                 folds=folds,
             )
             sha256 = train_teacher(corpus, folder, out, name, first, say)
+        elif task is not None:
+            from rankvqa_cli.cli.train_expert import expert_settings
+            from rankvqa_cli.training.expert import train_expert
+
+            asked = expert_settings(task, labels, frozen, loop, groups, crop, tiny=tiny)
+            asked = replace(asked, fold=fold, folds=folds)
+            sha256 = train_expert(corpus, folder, out, out.stem, asked, say)
         else:
             from rankvqa_cli.models.patchnet import TINY, PatchNetConfig
             from rankvqa_cli.training.student import StudentOptions, train_student

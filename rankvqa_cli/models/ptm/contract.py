@@ -39,8 +39,8 @@ class FrozenNetwork(Protocol):
         """
         ...
 
-    def to(self, device: torch.device) -> FrozenNetwork:
-        """Compute there, where the adapter can; float32 always. Returns self."""
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> FrozenNetwork:
+        """Compute there, and in float32 or bfloat16, where the adapter can; vectors are float32. Returns self."""
         ...
 
 

@@ -30,8 +30,8 @@ class Views:
     ``seen`` lists what makes the features, each as long as the network's vector, in this order:
 
     - ``crops``: the mean of the crops' vectors
-    - ``detail``: the mean over crops of log(|v(x) - v(s)| + 0.001), with the crop x and s, the same of the picture
-      reduced by ``soften`` (area) and enlarged again (bicubic)
+    - ``detail``: the mean over crops of log(|v(x) - v(s)| + 0.001), with the crop x and s, x reduced by ``soften``
+      (area) and enlarged again (bicubic)
     - ``whole``: the vector of the whole picture, its shorter side reduced to ``crop``
     """
 
@@ -53,27 +53,45 @@ class Views:
         return dimension * len(self.seen)
 
 
-def features(network: FrozenNetwork, pictures: Tensor, views: Views) -> Tensor:
-    """(T, 3, H, W) float32 RGB in 0 to 1 -> (features,) float32 of one moment.
+class Moment:
+    """Frames of one moment, (T, 3, H, W) float32 RGB in 0 to 1, and what is cut out of them, once for all members."""
 
-    ``network.frames`` frames are taken from the middle of the T, which must be as many or more. A picture smaller than
-    the network needs is continued by mirroring. Raises ModelError as ``network.vectors`` does.
-    """
-    first = (len(pictures) - network.frames) // 2
-    if first < 0:
-        raise ModelError(f"{str(network.file)!r} needs {network.frames} frames, and is given {len(pictures)}")
-    x = pictures[first : first + network.frames]
-    size = network.side or max(views.crop, network.least)
-    crops = _crops(mirrored(x, network.side or network.least), size, views)
-    found = {}
-    if "crops" in views.seen or "detail" in views.seen:
-        found["crops"] = vectors = _vectors(network, crops)
-    if "detail" in views.seen:
-        soft = _crops(mirrored(softened(x, views.soften), network.side or network.least), size, views)
-        found["detail"] = torch.log((vectors - _vectors(network, soft)).abs() + FLOOR)
-    if "whole" in views.seen:
-        found["whole"] = _vectors(network, [mirrored(_whole(x, size, network.side), network.least)])
-    return torch.cat([found[name].mean(dim=0) for name in views.seen])
+    def __init__(self, pictures: Tensor, views: Views) -> None:
+        self._pictures, self._views = pictures, views
+        self._cut: dict[tuple[int, int, int], Tensor] = {}
+        self._soft: dict[tuple[int, int, int], Tensor] = {}
+
+    def features(self, network: FrozenNetwork) -> Tensor:
+        """(features,) float32 of one member.
+
+        ``network.frames`` frames are taken from the middle of the T, which must be as many or more. A picture smaller
+        than the network needs is continued by mirroring. Raises ModelError as ``network.vectors`` does.
+        """
+        count, views = len(self._pictures), self._views
+        first = (count - network.frames) // 2
+        if first < 0:
+            raise ModelError(f"{str(network.file)!r} needs {network.frames} frames, and is given {count}")
+        size = network.side or max(views.crop, network.least)
+        key = (network.frames, size, network.side or network.least)
+        x = self._pictures[first : first + network.frames]
+        found = {}
+        if "crops" in views.seen or "detail" in views.seen:
+            if key not in self._cut:
+                self._cut[key] = torch.stack(_crops(mirrored(x, key[2]), size, views))  # V, T, 3, h, w
+            found["crops"] = vectors = _vectors(network, self._cut[key])
+        if "detail" in views.seen:
+            if key not in self._soft:
+                self._soft[key] = softened(self._cut[key].flatten(0, 1), views.soften).view_as(self._cut[key])
+            found["detail"] = torch.log((vectors - _vectors(network, self._soft[key])).abs() + FLOOR)
+        if "whole" in views.seen:
+            whole = mirrored(_whole(x, size, network.side), network.least)
+            found["whole"] = _vectors(network, whole.unsqueeze(0))
+        return torch.cat([found[name].mean(dim=0) for name in views.seen])
+
+
+def features(network: FrozenNetwork, pictures: Tensor, views: Views) -> Tensor:
+    """``Moment.features`` of a moment that only one member sees."""
+    return Moment(pictures, views).features(network)
 
 
 def softened(x: Tensor, factor: int) -> Tensor:
@@ -120,7 +138,6 @@ def _whole(x: Tensor, size: int, side: int | None) -> Tensor:
     return F.interpolate(x, size=reduced, mode="bilinear", antialias=True).clamp_(0, 1)
 
 
-def _vectors(network: FrozenNetwork, views: list[Tensor]) -> Tensor:
-    """(V, dimension): a picture network sees the one frame of each view, a clip network all of its frames."""
-    batch = torch.stack(views)  # V, T, 3, h, w
-    return network.vectors(batch.squeeze(1) if network.frames == 1 else batch)
+def _vectors(network: FrozenNetwork, views: Tensor) -> Tensor:
+    """(V, T, 3, h, w) -> (V, dimension): a picture network sees the one frame of each view, a clip network all."""
+    return network.vectors(views.squeeze(1) if network.frames == 1 else views)
