@@ -175,7 +175,9 @@ def _read_bytes(path: Path) -> bytes:
     except OSError as error:
         reason = error.strerror or str(error)
         raise ModelError(f"cannot read model file {str(path)!r}: {reason}") from error
-    if data[:4] == b"PK\x03\x04" or (data[:1] == b"\x80" and data[1:2] in b"\x02\x03\x04\x05"):
+    # Eight bytes of length come first in safetensors, which may look like a pickle's, then always JSON.
+    pickled = data[:1] == b"\x80" and data[1:2] in b"\x02\x03\x04\x05" and data[8:9] != b"{"
+    if data[:4] == b"PK\x03\x04" or pickled:
         raise ModelError(
             f"{str(path)!r} is a PyTorch pickle, which is not loaded directly; convert it once with "
             "'vqa-score models import FILE'"

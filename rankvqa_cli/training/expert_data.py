@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rankvqa_cli.errors import InputError
 from rankvqa_cli.models import colour
 from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard, as_clip
 from rankvqa_cli.training.encodes import Encode
@@ -53,6 +54,11 @@ class Shows:
         self, shards: Sequence[SourceShard], groups: int, slots: int, frames: int, crop: int, seed: int
     ) -> None:
         read = 1 if frames == 1 else 2 * frames - 1  # twice the speed takes every other one
+        for shard in shards:
+            if shard.reference.shape[1] < read:
+                raise InputError(
+                    f"the clips of {shard.name!r} have {shard.reference.shape[1]} frames, {read} are needed"
+                )
         options = BatchOptions(groups=groups, slots=slots, frames=read, colour=0.0, crop=crop)
         self._frames, self._seed = frames, seed
         self._near = Sampler(shards, options, seed)

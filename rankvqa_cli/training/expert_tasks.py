@@ -122,7 +122,7 @@ class Content:
         self._scale = 1 / torch.where(spread > 1e-6, spread, torch.ones_like(spread))
         _, values, axes = torch.linalg.svd((seen - self._centre) * self._scale, full_matrices=False)
         self.outputs = min(self.AXES, len(seen) - 1)
-        self._axes = axes[: self.outputs].T * (len(seen) ** 0.5 / values[: self.outputs])
+        self._axes: Tensor = axes[: self.outputs].T * (len(seen) ** 0.5 / values[: self.outputs])
         # Strong axes carry more than weak ones, but none alone: by the root of what they explain.
         self._counts = values[: self.outputs].sqrt() / values[: self.outputs].sqrt().mean()
 
