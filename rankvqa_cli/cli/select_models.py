@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
-VIEWS = ("crops", "detail", "whole")
+VIEWS = ("crops", "detail", "whole", "half", "half-detail", "quarter", "quarter-detail")
 
 
 def members_number(text: str) -> int | None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from rankvqa_cli.errors import ModelError
 
 Adapter = Literal["onnx", "transformers", "native"]
-View = Literal["crops", "detail", "whole"]
+View = Literal["crops", "detail", "whole", "half", "half-detail", "quarter", "quarter-detail"]
 
 
 class FrozenNetwork(Protocol):

@@ -18,6 +18,8 @@ from torch import Tensor
 from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.ptm.contract import FrozenNetwork, View
 
+#: Views of the whole picture at less than its size, and how many times less.
+REDUCED = {"half": 2, "quarter": 4}
 #: Below this, a difference of two features counts as none.
 FLOOR = 1e-3
 
@@ -33,6 +35,9 @@ class Views:
     - ``detail``: the mean over crops of log(|v(x) - v(s)| + 0.001), with the crop x and s, x reduced by ``soften``
       (area) and enlarged again (bicubic)
     - ``whole``: the vector of the whole picture, its shorter side reduced to ``crop``
+    - ``half``, ``quarter``: the vector of the whole picture at that share of its size (area mean)
+    - ``half-detail``, ``quarter-detail``: log(|v(x) - v(s)| + 0.001) of these. What was enlarged many times has no
+      detail at native resolution to tell how often, but there it has
     """
 
     crop: int = 448
@@ -80,13 +85,26 @@ class Moment:
                 self._cut[key] = torch.stack(_crops(mirrored(x, key[2]), size, views))  # V, T, 3, h, w
             found["crops"] = vectors = _vectors(network, self._cut[key])
         if "detail" in views.seen:
-            if key not in self._soft:
-                self._soft[key] = softened(self._cut[key].flatten(0, 1), views.soften).view_as(self._cut[key])
-            found["detail"] = torch.log((vectors - _vectors(network, self._soft[key])).abs() + FLOOR)
+            found["detail"] = self._detail(network, key, vectors)
+        for name, factor in REDUCED.items():
+            if name in views.seen or f"{name}-detail" in views.seen:
+                key = (network.frames, factor, network.side or network.least)
+                if key not in self._cut:
+                    self._cut[key] = _reduced(x, factor, network.side, network.least).unsqueeze(0)
+                found[name] = vectors = _vectors(network, self._cut[key])
+                if f"{name}-detail" in views.seen:
+                    found[f"{name}-detail"] = self._detail(network, key, vectors)
         if "whole" in views.seen:
             whole = mirrored(_whole(x, size, network.side), network.least)
             found["whole"] = _vectors(network, whole.unsqueeze(0))
         return torch.cat([found[name].mean(dim=0) for name in views.seen])
+
+    def _detail(self, network: FrozenNetwork, key: tuple[int, int, int], vectors: Tensor) -> Tensor:
+        """(V, dimension) by how much the vectors of what is cut out move where it is softened."""
+        cut = self._cut[key]
+        if key not in self._soft:
+            self._soft[key] = softened(cut.flatten(0, 1), self._views.soften).view_as(cut)
+        return torch.log((vectors - _vectors(network, self._soft[key])).abs() + FLOOR)
 
 
 def features(network: FrozenNetwork, pictures: Tensor, views: Views) -> Tensor:
@@ -136,6 +154,13 @@ def _whole(x: Tensor, size: int, side: int | None) -> Tensor:
         return x
     reduced = (max(1, round(height * scale)), max(1, round(width * scale)))
     return F.interpolate(x, size=reduced, mode="bilinear", antialias=True).clamp_(0, 1)
+
+
+def _reduced(x: Tensor, factor: int, side: int | None, least: int) -> Tensor:
+    small = F.avg_pool2d(x, factor, ceil_mode=True, count_include_pad=False)
+    if side is not None:
+        return F.interpolate(small, size=(side, side), mode="bilinear", antialias=True).clamp_(0, 1)
+    return mirrored(small, least)
 
 
 def _vectors(network: FrozenNetwork, views: Tensor) -> Tensor:
