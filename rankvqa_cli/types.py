@@ -274,6 +274,20 @@ class Heatmap:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """A frame of one of a result's worst clips, as JPEG files: as it is, in the reference (None without one), and under
+    the colours of its quality by place (None where the model says nothing of places)."""
+
+    input: str
+    model: str
+    clip: ClipScore
+    frame: int
+    distorted: bytes = field(repr=False)
+    reference: bytes | None = field(repr=False)
+    quality: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Environment:
     ffmpeg: str
     torch: str
@@ -284,7 +298,11 @@ class Environment:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything one run says; ``results.writers`` turns it into JSON schema 1.0, CSV, NDJSON or libvmaf's shape."""
+    """Everything one run says; ``results.writers`` turns it into JSON schema 1.0, CSV, NDJSON or libvmaf's shape.
+
+    ``reference_decodes`` counts how often a decoding of the reference was begun: once for all inputs that share its
+    frames.
+    """
 
     tool_version: str
     argv: tuple[str, ...]
@@ -294,6 +312,8 @@ class Report:
     results: tuple[Result, ...]
     gates: tuple[GateResult, ...] = field(default=())
     heatmaps: tuple[Heatmap, ...] = field(default=())
+    moments: tuple[Moment, ...] = field(default=())
+    reference_decodes: int = 0
 
 
 @dataclass(frozen=True)

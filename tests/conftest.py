@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 from typing import Protocol
@@ -125,3 +126,20 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     write_model(path, header, network.state_dict())
     return path
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each file, by its name, was decoded for scoring; small pictures for an alignment do not count."""
+    from rankvqa_cli.media.reader import FrameReader
+
+    count: Counter[str] = Counter()
+    begin = FrameReader.open
+
+    def counted(reader: FrameReader) -> None:
+        if reader._process is None and reader._scaler == "bicubic":
+            count[Path(reader._planned.info.spec.path).name] += 1
+        begin(reader)
+
+    monkeypatch.setattr(FrameReader, "open", counted)
+    return count

@@ -38,6 +38,12 @@ class Entry:
 
 COMMANDS: dict[str, Entry] = {
     "score": Entry("rankvqa_cli.cli.score:command", "Score videos (the default command)."),
+    "batch": Entry(
+        "rankvqa_cli.cli.batch:command", "Score many videos, and go on where a run was broken off."
+    ),
+    "compare": Entry(
+        "rankvqa_cli.cli.compare:command", "Compare codecs: rate-quality curves, BD-rates, BD-qualities."
+    ),
     "corpus": Entry("rankvqa_cli.cli.corpus:command", "Make a training corpus: labelled encodes of sources."),
     "train": Entry("rankvqa_cli.cli.train:command", "Train a model on a corpus."),
     "select-models": Entry(

@@ -41,16 +41,8 @@ def _models(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> 
     return [CompletionItem(incomplete, type="file"), *map(CompletionItem, names)]
 
 
-input_options = stack(
-    "Inputs",
-    option(
-        "-i",
-        "inputs",
-        metavar="FILE",
-        multiple=True,
-        help="A video under test; repeatable. - is stdin. Bare paths too.",
-    ),
-    option("-ref", "reference", metavar="FILE", multiple=True, help="The reference; - is stdin."),
+#: How any input is read.
+READING = (
     option("-f", "input_format", type=click.Choice(["rawvideo"]), help="The input has no header: see -s."),
     option(
         "-s",
@@ -97,8 +89,21 @@ input_options = stack(
     option("--deinterlace", is_flag=True, help="Deinterlace inputs that are flagged as interlaced."),
 )
 
-comparison_options = stack(
-    "Comparison",
+input_options = stack(
+    "Inputs",
+    option(
+        "-i",
+        "inputs",
+        metavar="FILE",
+        multiple=True,
+        help="A video under test; repeatable. - is stdin. Bare paths too.",
+    ),
+    option("-ref", "reference", metavar="FILE", multiple=True, help="The reference; - is stdin."),
+    *READING,
+)
+
+#: How an input is held against its reference.
+COMPARING = (
     option(
         "--align",
         type=values.alignment,
@@ -109,6 +114,11 @@ comparison_options = stack(
     ),
     option("--allow-short", is_flag=True, help="Compare what both have where one video is shorter."),
     option("--allow-damaged", is_flag=True, help="Score what could be decoded of a damaged file."),
+)
+
+comparison_options = stack(
+    "Comparison",
+    *COMPARING,
     option(
         "--explain",
         is_flag=True,
@@ -159,17 +169,19 @@ model_options = stack(
     option("-threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: all cores]"),
 )
 
+POOL = option(
+    "--pool",
+    type=require_pool,
+    default="mean",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=lambda ctx, option, word: [name for name in POOLS if name.startswith(word)],
+    help=f"How frame scores become one: {', '.join(POOLS)}. harmonic_mean is libvmaf's, of scores plus one.",
+)
+
 result_options = stack(
     "Results",
-    option(
-        "--pool",
-        type=require_pool,
-        default="mean",
-        show_default=True,
-        metavar="NAME",
-        shell_complete=lambda ctx, option, word: [name for name in POOLS if name.startswith(word)],
-        help=f"How frame scores become one: {', '.join(POOLS)}. harmonic_mean is libvmaf's, of scores plus one.",
-    ),
+    POOL,
     option(
         "-o",
         "outputs",

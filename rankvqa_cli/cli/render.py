@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rankvqa_cli.results import report as reports
@@ -22,18 +22,23 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def plain(report: Report) -> bytes:
-    """The bare score of one input and one model, else ``input<TAB>model<TAB>score`` lines.
+    """The bare score of one input and one model, else ``lines``."""
+    if len(report.results) == 1:
+        return f"{report.results[0].score:.4f}\n".encode()
+    return lines(report.results)
+
+
+def lines(results: Iterable[Result]) -> bytes:
+    """``input<TAB>model<TAB>score``, a line a result.
 
     Backslash, tab, newline and return in a name are written ``\\\\``, ``\\t``, ``\\n``, ``\\r``: a line
     stays a line.
     """
-    if len(report.results) == 1:
-        return f"{report.results[0].score:.4f}\n".encode()
-    lines = (
+    written = (
         f"{result.input.translate(_ESCAPES)}\t{result.model.translate(_ESCAPES)}\t{result.score:.4f}\n"
-        for result in report.results
+        for result in results
     )
-    return os.fsencode("".join(lines))
+    return os.fsencode("".join(written))
 
 
 def table(report: Report) -> bytes:

@@ -16,6 +16,7 @@ from rankvqa_cli.results.report import (
     SCORE_DIGITS,
     TOOL,
     environment_json,
+    gate_json,
     model_json,
     number,
     result_json,
@@ -56,6 +57,7 @@ def batch_json(batch: Batch) -> dict[str, JSON]:
         "pool": batch.pool,
         "exit_code": batch.exit_code,
         "jobs": [job_json(job) for job in batch.jobs],
+        "gates": [gate_json(gate) for gate in batch.gates],
     }
 
 
@@ -95,10 +97,10 @@ def _csv(batch: Batch) -> str:
     A job that failed is a row without scores, with its exit code and error.
     """
     own = list(dict.fromkeys(name for job in batch.jobs for name in job.columns))
-    own = [name for name in own if name not in (*LEADING, *MEASURED)]
+    heads = [f"{name} (given)" if name in (*LEADING, *MEASURED) else text(name) for name in own]
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
-    rows.writerow([text(name) for name in (*LEADING, *own, *MEASURED)])
+    rows.writerow([*LEADING, *heads, *MEASURED])
     for job in batch.jobs:
         leading = [job.row, text(job.distorted), text(job.reference or "")]
         given = [text(job.columns.get(name, "")) for name in own]

@@ -15,12 +15,14 @@ from rankvqa_cli.results.bdrate import NoOverlapError, bd_quality, bd_rate, over
 from rankvqa_cli.results.comparison import (
     METHODS,
     Average,
+    Comparison,
     Curve,
     CurvePoint,
     Delta,
     Method,
     Summary,
 )
+from rankvqa_cli.version import version
 
 #: Below this share of common range a Bjøntegaard delta speaks of a small part of the curves.
 LITTLE_OVERLAP = 0.75
@@ -40,21 +42,20 @@ class Encode:
     quality: float
 
 
-@dataclass(frozen=True)
-class Compared:
-    """What ``compare`` finds; the names are in the order in which the encodes bring them, the anchor first."""
-
-    models: tuple[str, ...]
-    contents: tuple[str, ...]
-    codecs: tuple[str, ...]
-    curves: tuple[Curve, ...]
-    deltas: tuple[Delta, ...]
-    summaries: tuple[Summary, ...]
-    warnings: tuple[str, ...]
-
-
-def compare(encodes: Sequence[Encode], anchor: str, *, draws: int, seed: int) -> Compared:
-    """Hold every codec against ``anchor``, content by content and over all.
+def compare(
+    encodes: Sequence[Encode],
+    anchor: str,
+    *,
+    draws: int,
+    seed: int,
+    source: str = "",
+    argv: Sequence[str] = (),
+    pool: str = "mean",
+    rates: str = "",
+    warnings: Sequence[str] = (),
+) -> Comparison:
+    """Hold every codec against ``anchor``, content by content and over all; ``source``, ``argv``, ``pool``, ``rates``
+    and ``warnings`` stand in the comparison as they are given.
 
     A curve that is not monotone is flagged, and its BD-rates are those of its points that no cheaper one surpasses.
     What cannot be compared is refused with its reason. ``draws`` resamples of contents with ``seed`` make
@@ -65,37 +66,51 @@ def compare(encodes: Sequence[Encode], anchor: str, *, draws: int, seed: int) ->
         tuple(dict.fromkeys(getattr(each, field) for each in encodes))
         for field in ("model", "content", "codec")
     )
-    if anchor not in codecs:
-        raise UsageError(
-            f"no encode is in the anchor {anchor!r}: there are {', '.join(map(repr, codecs)) or 'none'}"
-        )
-    if len(codecs) == 1:
-        raise UsageError(f"every encode is in {anchor!r}: there is nothing to compare it with")
+    require_anchor(anchor, codecs)
     codecs = (anchor, *(each for each in codecs if each != anchor))
     curves = _curves(encodes, models, contents, codecs)
-    warnings = [said for curve in curves.values() for said in _about(curve)]
+    said = [*warnings, *(each for curve in curves.values() for each in _about(curve))]
     deltas: list[Delta] = []
     for model, content, codec in itertools.product(models, contents, codecs[1:]):
         pair = [curves.get((model, content, each)) for each in (anchor, codec)]
         if pair[0] is None or pair[1] is None:
             absent = anchor if pair[0] is None else codec
-            warnings.append(f"{content}: no encode in {absent}, so {codec} is not compared on it")
+            said.append(f"{content}: no encode in {absent}, so {codec} is not compared on it")
             continue
         deltas += [_delta(pair[0], pair[1], method) for method in METHODS]
-    warnings += _refusals(deltas) + _little_overlap(deltas)
+    said += _refusals(deltas) + _little_overlap(deltas)
     summaries = [
         _summary(deltas, model, codec, method, draws, seed)
         for model, codec, method in itertools.product(models, codecs[1:], METHODS)
     ]
-    return Compared(
-        models,
-        contents,
-        codecs,
-        tuple(curves.values()),
-        tuple(deltas),
-        tuple(summaries),
-        tuple(dict.fromkeys(warnings)),
+    return Comparison(
+        tool_version=version(),
+        argv=tuple(argv),
+        source=source,
+        anchor=anchor,
+        pool=pool,
+        rates=rates,
+        draws=draws,
+        seed=seed,
+        models=models,
+        contents=contents,
+        codecs=codecs,
+        curves=tuple(curves.values()),
+        deltas=tuple(deltas),
+        summaries=tuple(summaries),
+        warnings=tuple(dict.fromkeys(said)),
     )
+
+
+def require_anchor(anchor: str, codecs: Iterable[str]) -> None:
+    """UsageError where ``anchor`` is none of ``codecs``, or the only one."""
+    known = list(dict.fromkeys(codecs))
+    if anchor not in known:
+        raise UsageError(
+            f"no encode is in the anchor {anchor!r}: there are {', '.join(map(repr, known)) or 'none'}"
+        )
+    if len(known) == 1:
+        raise UsageError(f"every encode is in {anchor!r}: there is nothing to compare it with")
 
 
 def _curves(
