@@ -36,6 +36,7 @@ _options = stack(
         multiple=True,
         help="Exit with 1 where it is more than DELTA points below what FILE, an earlier run's .json, has.",
     ),
+    option("--report", metavar="FILE", help="Write results, curves and worst moments as one page of HTML."),
     option("--junit", metavar="FILE", help="Write results and gates as JUnit XML."),
     functools.partial(
         click.option,
@@ -43,7 +44,7 @@ _options = stack(
         cls=OptionalFileOption,
         suffix=SUMMARY_SUFFIX,
         metavar="[FILE.md]",
-        help="Append them as Markdown to FILE.md, or to what GITHUB_STEP_SUMMARY names.",
+        help="Append results and gates as Markdown to FILE.md, or to what GITHUB_STEP_SUMMARY names.",
     ),
 )
 
@@ -52,6 +53,7 @@ _options = stack(
 class Outcome:
     """What the files are made of, when they are asked for."""
 
+    report: Callable[[], bytes]
     junit: Callable[[], bytes]
     summary: Callable[[], str]
 
@@ -62,6 +64,7 @@ class Gating:
 
     fail_under: tuple[str, ...]
     fail_drop: tuple[str, ...]
+    report: str | None
     junit: str | None
     summary: str | None
 
@@ -73,14 +76,28 @@ class Gating:
         for words in self.fail_under:
             parse_gate(words)
         require_contents(read_drops(self.fail_drop), pairs)
-        if self.junit == STDOUT:
-            raise UsageError("--junit writes a file: stdout has the results")
+        for name, path in (("--report", self.report), ("--junit", self.junit)):
+            if path == STDOUT:
+                raise UsageError(f"{name} writes a file: stdout has the results")
         if (summary := self.summary_file()) is not None:
             check_append(summary)
 
     def targets(self) -> list[Target]:
         """The files that are written, for ``writers.check``."""
-        return [] if self.junit is None else [Target(self.junit, "junit")]
+        named = ((self.report, "html"), (self.junit, "junit"))
+        return [Target(path, format) for path, format in named if path is not None]
+
+    @property
+    def moments(self) -> int:
+        """Of how many worst clips of each result pictures are wanted."""
+        from rankvqa_cli.pages.result import WORST
+
+        return 0 if self.report is None else WORST
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything to ``deliver``."""
+        return bool(self.targets()) or self.summary is not None
 
     def baselines(self) -> list[str]:
         """The files that are read."""
@@ -109,11 +126,12 @@ class Gating:
     def deliver(self, outcome: Outcome, *, overwrite: bool) -> list[OutputError]:
         """Write what is asked for; what cannot be written does not keep the rest from it."""
         failures: list[OutputError] = []
-        try:
-            if self.junit is not None:
-                write_file(self.junit, outcome.junit(), overwrite=overwrite)
-        except OutputError as error:
-            failures.append(error)
+        for path, made in ((self.report, outcome.report), (self.junit, outcome.junit)):
+            try:
+                if path is not None:
+                    write_file(path, made(), overwrite=overwrite)
+            except OutputError as error:
+                failures.append(error)
         try:
             if (summary := self.summary_file()) is not None:
                 append_file(summary, (outcome.summary() + "\n").encode())
@@ -130,10 +148,11 @@ def gate_options(function: Function) -> Function:
         *args: Any,
         fail_under: tuple[str, ...],
         fail_drop: tuple[str, ...],
+        report: str | None,
         junit: str | None,
         summary: str | None,
         **rest: Any,
     ) -> Any:
-        return function(*args, gating=Gating(fail_under, fail_drop, junit, summary), **rest)
+        return function(*args, gating=Gating(fail_under, fail_drop, report, junit, summary), **rest)
 
     return _options(gathered)  # type: ignore[return-value]

@@ -108,7 +108,7 @@ def command(
     heatmap = only_heatmap(heatmaps)
 
     if explain:
-        check_explain(outputs, output_format, heatmap)
+        check_explain(bool(outputs) or heatmap is not None or gating.writes, output_format)
         from rankvqa_cli.scoring import engine
 
         plan, alignments = engine.explain(
@@ -161,6 +161,7 @@ def command(
             fail_under=gating.fail_under,
             fail_drop=gating.fail_drop,
             heatmap=heatmap,
+            moments=gating.moments,
             overwrite=overwrite,
             argv=("vqa-score", *sys.argv[1:]),
             progress=listener,
@@ -204,11 +205,11 @@ def only_heatmap(heatmaps: Sequence[str]) -> str | None:
     return heatmaps[0] if heatmaps else None
 
 
-def check_explain(outputs: Sequence[str], output_format: str | None, heatmap: str | None) -> None:
-    """UsageError where results are asked for, which --explain does not make."""
-    if outputs or heatmap is not None:
+def check_explain(writes: bool, output_format: str | None) -> None:
+    """UsageError where files of results are asked for, which --explain does not make."""
+    if writes:
         raise UsageError(
-            "--explain prints the plan to stdout and writes no results: leave out -o and --heatmap"
+            "--explain prints the plan to stdout and writes no file: leave out all that would be"
         )
     if output_format not in (None, "json"):
         raise UsageError(f"--explain prints a table, or json with --format json, but not {output_format}")
@@ -279,8 +280,11 @@ def deliver(report: Report, targets: Sequence[writers.Target], overwrite: bool) 
 
 
 def outcome(report: Report) -> Outcome:
-    """The report for CI systems."""
+    """The report as a page, and for CI systems."""
+    from rankvqa_cli.pages.score import score_page
+
     return Outcome(
+        report=lambda: score_page(report),
         junit=lambda: junit(list(cases(report.results, report.gates))),
         summary=lambda: report_markdown(report),
     )

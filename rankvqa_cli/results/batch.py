@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from rankvqa_cli.errors import ExitCode
 from rankvqa_cli.results.report import JSON
-from rankvqa_cli.types import Environment, ModelInfo, Result
+from rankvqa_cli.types import Environment, GateResult, ModelInfo, Result
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,12 @@ class Batch:
     pool: str
     models: tuple[ModelInfo, ...]
     jobs: tuple[ScoredJob, ...]
+    gates: tuple[GateResult, ...] = ()
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """Those of all jobs, in their order."""
+        return tuple(result for job in self.jobs for result in job.results)
 
     @property
     def environment(self) -> Environment | None:

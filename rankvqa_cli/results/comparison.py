@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from rankvqa_cli.types import GateResult
+
 Method = Literal["pchip", "akima"]
 METHODS: tuple[Method, ...] = ("pchip", "akima")
 
@@ -108,3 +110,4 @@ class Comparison:
     deltas: tuple[Delta, ...]
     summaries: tuple[Summary, ...]
     warnings: tuple[str, ...] = ()
+    gates: tuple[GateResult, ...] = ()

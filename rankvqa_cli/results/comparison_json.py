@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rankvqa_cli.results.batch_files import RATE_DIGITS
 from rankvqa_cli.results.comparison import METHODS, Average, Comparison, Curve, Delta
-from rankvqa_cli.results.report import JSON, SCORE_DIGITS, TOOL, number, text
+from rankvqa_cli.results.report import JSON, SCORE_DIGITS, TOOL, gate_json, number, text
 
 COMPARISON_SCHEMA = "1.0"
 COMPARISON_KIND = "comparison"
@@ -48,6 +48,7 @@ def comparison_json(comparison: Comparison) -> dict[str, JSON]:
             for each in comparison.summaries
         ],
         "warnings": [text(each) for each in comparison.warnings],
+        "gates": [gate_json(gate) for gate in comparison.gates],
     }
 
 

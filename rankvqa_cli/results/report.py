@@ -39,7 +39,7 @@ def report_json(report: Report) -> dict[str, JSON]:
         "models": [model_json(model) for model in report.models],
         "plan": plan_json(report.plan, report.results),
         "results": [result_json(result) for result in report.results],
-        "gates": [_gate_json(gate) for gate in report.gates],
+        "gates": [gate_json(gate) for gate in report.gates],
     }
 
 
@@ -182,7 +182,8 @@ def model_json(model: ModelInfo) -> dict[str, JSON]:
     }
 
 
-def _gate_json(gate: GateResult) -> dict[str, JSON]:
+def gate_json(gate: GateResult) -> dict[str, JSON]:
+    """One result held against one gate."""
     compared = {} if gate.baseline is None else {"baseline": number(gate.baseline, SCORE_DIGITS)}
     return {
         "expression": text(gate.expression),

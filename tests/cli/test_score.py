@@ -84,6 +84,7 @@ def test_options_reach_the_engine(calls: list[dict[str, Any]]) -> None:
         "fail_under": ("x:mean=1",),
         "fail_drop": (),
         "heatmap": None,
+        "moments": 0,
         "overwrite": False,
         "progress": None,
     }
