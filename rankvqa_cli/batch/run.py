@@ -27,16 +27,18 @@ def run_batch(
     keep_going: bool = False,
     argv: Sequence[str] = (),
     say: Say = lambda job, done, total: None,
+    require: Callable[[tuple[ModelInfo, ...]], None] = lambda models: None,
 ) -> Batch:
     """Score every job of ``listed`` that the NDJSON file ``journal`` does not hold yet, and write it there.
 
     A job that fails is an outcome like others. What can be known before any work is raised, with its row, unless
     ``keep_going`` makes a failed job of it too: InputError (a file is missing, or cannot be compared with its
     reference), UsageError and ModelError. Raises OutputError where the journal cannot be written, DeviceError where a
-    cluster cannot be joined.
+    cluster cannot be joined. ``require`` is shown the models before any work, and may raise what it has against them.
     """
     with Journal(journal) as written:
         models = load_infos(options.models, has_reference=any(job.reference for job in listed.jobs))
+        require(models)
         preparing = Preparing(models, options)
         jobs = score_listed(listed, preparing, written, work, keep_going=keep_going, say=say)
     return make_batch(listed.source, jobs, models, options, argv)

@@ -53,35 +53,43 @@ def failed(prepared: Prepared, exit_code: int, error: str) -> ScoredJob:
 
 def _score(jobs: Sequence[Prepared], options: ScoreOptions, decodes: int) -> list[ScoredJob]:
     """``decodes`` counts how often the reference was decoded for these jobs before."""
-    from rankvqa_cli.scoring import engine
-
     try:
-        report = engine.score(
-            [each.job.distorted for each in jobs],
-            jobs[0].job.reference,
-            models=options.models,
-            raw=options.raw,
-            ref_raw=options.ref_raw,
-            seek=options.seek,
-            duration=options.duration,
-            frames=options.frames,
-            align=options.align,
-            hop=options.hop,
-            sample=options.sample,
-            device=options.device,
-            precision=options.precision,
-            threads=options.threads,
-            pool=options.pool,
-            allow_short=options.allow_short,
-            allow_damaged=options.allow_damaged,
-            deinterlace=options.deinterlace,
-        )
+        report = score_files([each.job.distorted for each in jobs], jobs[0].job.reference, options)
     except VqaError as error:
         return _after(error, jobs, options, decodes + 1)
     except MemoryError:
         short = DeviceError("out of memory: score with fewer --jobs or -threads")
         return _after(short, jobs, options, decodes + 1)
     return [_scored(report, place, each, decodes) for place, each in enumerate(jobs)]
+
+
+def score_files(
+    distorted: Sequence[str], reference: str | None, options: ScoreOptions, *, moments: int = 0
+) -> Report:
+    """``scoring.engine.score`` with the batch's options; it raises the same."""
+    from rankvqa_cli.scoring import engine
+
+    return engine.score(
+        distorted,
+        reference,
+        models=options.models,
+        raw=options.raw,
+        ref_raw=options.ref_raw,
+        seek=options.seek,
+        duration=options.duration,
+        frames=options.frames,
+        align=options.align,
+        hop=options.hop,
+        sample=options.sample,
+        device=options.device,
+        precision=options.precision,
+        threads=options.threads,
+        pool=options.pool,
+        allow_short=options.allow_short,
+        allow_damaged=options.allow_damaged,
+        deinterlace=options.deinterlace,
+        moments=moments,
+    )
 
 
 def _after(error: VqaError, jobs: Sequence[Prepared], options: ScoreOptions, decodes: int) -> list[ScoredJob]:

@@ -59,6 +59,11 @@ def watch(
         models = load_infos(options.models, has_reference=watched.reference is not None)
         arrivals = Arrivals(watched)
         outcome: dict[str, ScoredJob] = {}
+
+        def note(job: ScoredJob, done: int, total: int) -> None:
+            outcome[job.distorted] = job
+            say(job, len(outcome), len(outcome))
+
         with contextlib.suppress(KeyboardInterrupt):
             while not arrivals.over():
                 ready = arrivals.finished()
@@ -68,8 +73,8 @@ def watch(
                 # Anew each time: what is known of a file's contents may be of an earlier state.
                 preparing = Preparing(models, options)
                 listed = JobList(watched.folder, (), tuple(ready))
-                for job in score_listed(listed, preparing, written, work, keep_going=True, say=say):
-                    outcome[job.distorted] = job
+                for job in score_listed(listed, preparing, written, work, keep_going=True, say=note):
+                    outcome[job.distorted] = job  # those too that an earlier run has scored
                 arrivals.worked()
     return make_batch(watched.folder, list(outcome.values()), models, options, argv)
 

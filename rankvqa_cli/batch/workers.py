@@ -45,14 +45,15 @@ def in_processes(tasks: Iterable[Task], count: int) -> Iterator[tuple[ScoredJob,
         while waiting or busy:
             while idle and waiting:
                 worker, task = idle.pop(), waiting.popleft()
-                worker.connection.send(task)
+                with contextlib.suppress(OSError):  # a process that is dead already is found so below
+                    worker.connection.send(task)
                 busy[worker.connection] = (worker, task)
             for ready in wait(list(busy)):
                 assert isinstance(ready, Connection)
                 worker, task = busy.pop(ready)
                 try:
                     done: tuple[ScoredJob, ...] = ready.recv()
-                except EOFError:
+                except (EOFError, OSError):
                     done = _lost(task, worker.exit_status())
                     worker = _Worker(stack)
                 idle.append(worker)

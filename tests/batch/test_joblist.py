@@ -106,5 +106,7 @@ def test_patterns() -> None:
     for wrong in ("{", "{0}", "{a.b}", "{a!r}", "{a:3}", "{}"):
         with pytest.raises(UsageError, match="is no pattern"):
             parse_pattern(wrong)
-    with pytest.raises(UsageError, match=r"asks for \{codec\}, and the jobs have no such column: they have crf"):
+    with pytest.raises(
+        UsageError, match=r"asks for \{codec\}, and the jobs have no such column: they have crf"
+    ):
         fill("{codec}.mp4", {"crf": "3"})

@@ -40,7 +40,7 @@ class Counted:
 
 @pytest.fixture
 def options(tiny_model: Path) -> ScoreOptions:
-    return ScoreOptions(models=(str(tiny_model),), device="cpu", precision="fp32", threads=1)
+    return ScoreOptions(models=(str(tiny_model),), align=0, device="cpu", precision="fp32", threads=1)
 
 
 def run(
@@ -62,7 +62,13 @@ def test_jobs_of_one_reference_share_its_decoding_and_score_as_alone(
     assert {job.reference_decodes for job in batch.jobs} == {1}
     for job in (batch.jobs[1], batch.jobs[6]):
         (alone,) = score(
-            job.distorted, job.reference, models=options.models, device="cpu", precision="fp32", threads=1
+            job.distorted,
+            job.reference,
+            models=options.models,
+            align=0,
+            device="cpu",
+            precision="fp32",
+            threads=1,
         ).results
         assert job.results[0].score == alone.score
         assert job.results[0].frames == alone.frames
