@@ -249,11 +249,18 @@ class Result:
 
 @dataclass(frozen=True)
 class GateResult:
+    """One result held against one gate: it passes where ``value`` is at least ``threshold``.
+
+    ``baseline`` is the value of the earlier run that a ``--fail-drop`` gate starts from, None for other gates.
+    """
+
     expression: str
     value: float
     passed: bool
-    input: str = ""
-    model: str = ""
+    input: str
+    model: str
+    threshold: float
+    baseline: float | None = None
 
 
 @dataclass(frozen=True)
@@ -267,6 +274,20 @@ class Heatmap:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """A frame of one of a result's worst clips, as JPEG files: as it is, in the reference (None without one), and under
+    the colours of its quality by place (None where the model says nothing of places)."""
+
+    input: str
+    model: str
+    clip: ClipScore
+    frame: int
+    distorted: bytes = field(repr=False)
+    reference: bytes | None = field(repr=False)
+    quality: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Environment:
     ffmpeg: str
     torch: str
@@ -277,7 +298,11 @@ class Environment:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything one run says; ``results.writers`` turns it into JSON schema 1.0, CSV, NDJSON or libvmaf's shape."""
+    """Everything one run says; ``results.writers`` turns it into JSON schema 1.0, CSV, NDJSON or libvmaf's shape.
+
+    ``reference_decodes`` counts how often a decoding of the reference was begun: once for all inputs that share its
+    frames.
+    """
 
     tool_version: str
     argv: tuple[str, ...]
@@ -287,6 +312,8 @@ class Report:
     results: tuple[Result, ...]
     gates: tuple[GateResult, ...] = field(default=())
     heatmaps: tuple[Heatmap, ...] = field(default=())
+    moments: tuple[Moment, ...] = field(default=())
+    reference_decodes: int = 0
 
 
 @dataclass(frozen=True)

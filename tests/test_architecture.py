@@ -24,9 +24,11 @@ FLOORS = {
     "results": 1,
     "scoring": 2,
     "training": 2,
-    "cli": 3,
-    "__init__": 4,
-    "__main__": 4,
+    "pages": 2,
+    "batch": 3,
+    "cli": 4,
+    "__init__": 5,
+    "__main__": 5,
 }
 ORDER_ON_FLOOR_0 = ("errors", "types", "version")
 MAX_LINES = 320

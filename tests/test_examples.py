@@ -95,6 +95,23 @@ def test_smallest_above_passes_errors_on(encodes: tuple[Path, Path, Path], tiny_
     assert run(EXAMPLES / "smallest_above.sh", source, "0").returncode == 2
 
 
+def test_codec_comparison(
+    encodes: tuple[Path, Path, Path], tiny_model: Path, tmp_path: Path, ffmpeg: str
+) -> None:
+    source, _, _ = encodes
+    settings = {"CODECS": "libx264 libx265", "RATES": "24 36", "FFMPEG": ffmpeg}
+    settings["OPTIONS"] = f"-m {tiny_model} --align 0 -threads 1"
+    done = run(EXAMPLES / "codec_comparison.sh", tmp_path / "work", source, **settings)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("# x265 against x264\n")
+    assert (tmp_path / "work" / "comparison.md").read_text() == done.stdout
+    assert len((tmp_path / "work" / "scores.csv").read_text().splitlines()) == 5
+    again = run(EXAMPLES / "codec_comparison.sh", tmp_path / "work", source, **settings)
+    assert (again.returncode, again.stdout) == (0, done.stdout)
+    assert "info: 1/4" not in again.stderr  # nothing is scored twice
+    assert run(EXAMPLES / "codec_comparison.sh", tmp_path).returncode == 2
+
+
 def test_ci_gate(encodes: tuple[Path, Path, Path], tiny_model: Path, tmp_path: Path) -> None:
     source, low, copy = encodes
     gate = EXAMPLES / "ci_gate" / "gate.sh"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+from itertools import takewhile
 from pathlib import Path
 
 import click
@@ -32,7 +33,8 @@ def commands() -> list[list[str]]:
     """The arguments of every vqa-score command line shown."""
     blocks = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if "vqa-score " in line]
-    return [shlex.split(line.split("vqa-score ", 1)[1], comments=True) for line in lines]
+    words = [shlex.split(line.split("vqa-score ", 1)[1], comments=True) for line in lines]
+    return [list(takewhile(lambda word: word not in (">", "|"), each)) for each in words]
 
 
 def test_option_table_is_what_the_command_has() -> None:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from rankvqa_cli.errors import UsageError
 
@@ -24,6 +26,25 @@ class SectionOption(click.Option):
     def __init__(self, *args: Any, section: str = "Options", **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.section = section
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """What its type knows, or its metavar says: ``FILE`` is a file, ``auto|off|N`` one of two words."""
+        found = super().shell_complete(ctx, incomplete)
+        if found or self.metavar is None:
+            return found
+        if "FILE" in self.metavar:
+            return [CompletionItem(incomplete, type="file")]
+        words = [word.partition("[")[0] for word in self.metavar.split("|") if word[0].islower()]
+        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+
+class OptionalFileOption(SectionOption):
+    """An option whose value, a file, may be left out: it is the next argument where that ends in ``suffix``, or
+    follows ``=``. Left out, it is the empty string."""
+
+    def __init__(self, *args: Any, suffix: str, **attributes: Any) -> None:
+        super().__init__(*args, is_flag=False, flag_value="", **attributes)
+        self.suffix = suffix
 
 
 class FFmpegCommand(click.Command):
@@ -40,8 +61,9 @@ class FFmpegCommand(click.Command):
         """The same arguments, every option in its declared spelling and every bare argument behind its
         option."""
         known = {canonical(name): option for option in _options(self, ctx) for name in option.opts}
-        queue = iter(args)
-        for token in queue:
+        queue = deque(args)
+        while queue:
+            token = queue.popleft()
             if token == "--":
                 for rest in queue:
                     yield from (self.bare, rest)
@@ -51,6 +73,8 @@ class FFmpegCommand(click.Command):
                 continue
             name, equals, value = token.partition("=")
             option = known.get(canonical(name)) if _is_spelt_right(name) else None
+            if option is None and ctx.resilient_parsing:
+                continue
             if option is None:
                 raise UsageError(_unknown(token, name, known))
             spelling = option.opts[0]
@@ -60,11 +84,17 @@ class FFmpegCommand(click.Command):
                     raise UsageError(f"option {name!r} takes no value: leave out {equals + value!r}")
             elif equals:
                 yield value
-            else:
-                try:
-                    yield next(queue)
-                except StopIteration:
-                    raise UsageError(f"option {name!r} needs a value: {_shape(option)}") from None
+            elif isinstance(option, OptionalFileOption):
+                yield queue.popleft() if queue and queue[0].endswith(option.suffix) else ""
+            elif queue:
+                yield queue.popleft()
+            elif not ctx.resilient_parsing:
+                raise UsageError(f"option {name!r} needs a value: {_shape(option)}")
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(incomplete, type="file")]
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_usage("vqa-score", "[options] -i DISTORTED [-i ...] -ref REFERENCE")

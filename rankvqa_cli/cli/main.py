@@ -17,12 +17,14 @@ from types import FrameType, TracebackType
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from rankvqa_cli.cli.talk import Talk, level_in
 from rankvqa_cli.errors import ExitCode, UsageError, VqaError
 
 PROGRAM = "vqa-score"
 DEFAULT_COMMAND = "score"
+COMPLETE = "_VQA_SCORE_COMPLETE"  # set by the scripts of ``vqa-score completion``
 FAULT = 70  # the BSDs' EX_SOFTWARE
 
 
@@ -36,6 +38,12 @@ class Entry:
 
 COMMANDS: dict[str, Entry] = {
     "score": Entry("rankvqa_cli.cli.score:command", "Score videos (the default command)."),
+    "batch": Entry(
+        "rankvqa_cli.cli.batch:command", "Score many videos, and go on where a run was broken off."
+    ),
+    "compare": Entry(
+        "rankvqa_cli.cli.compare:command", "Compare codecs: rate-quality curves, BD-rates, BD-qualities."
+    ),
     "corpus": Entry("rankvqa_cli.cli.corpus:command", "Make a training corpus: labelled encodes of sources."),
     "train": Entry("rankvqa_cli.cli.train:command", "Train a model on a corpus."),
     "select-models": Entry(
@@ -47,6 +55,8 @@ COMMANDS: dict[str, Entry] = {
         "rankvqa_cli.cli.evaluate:command", "Hold models and known metrics against people's scores."
     ),
     "models": Entry("rankvqa_cli.cli.models:command", "List, inspect, verify and import models."),
+    "completion": Entry("rankvqa_cli.cli.completion:command", "Print a script that completes command lines."),
+    "man": Entry("rankvqa_cli.cli.man:command", "Print a manual page."),
 }
 
 
@@ -67,16 +77,35 @@ class LazyGroup(click.Group):
         return found
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args:
+        if not args and not ctx.resilient_parsing:
             raise UsageError(f"no video to score: write {PROGRAM} -i DISTORTED -ref REFERENCE (see --help)")
-        first = args[0]
+        first = args[0] if args else DEFAULT_COMMAND
         own = {name for option in self.get_params(ctx) for name in option.opts}
         if first not in COMMANDS and first not in own:
-            near = difflib.get_close_matches(first, COMMANDS, n=1)
+            near = [] if ctx.resilient_parsing else difflib.get_close_matches(first, COMMANDS, n=1)
             if near and not os.path.lexists(first):
                 raise UsageError(f"no command or file is called {first!r}: did you mean {near[0]!r}?")
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Commands and files, or the default command's options."""
+        default = self.get_command(ctx, DEFAULT_COMMAND)
+        assert default is not None
+        found = default.shell_complete(click.Context(default, parent=ctx), incomplete)
+        known = [
+            CompletionItem(name, help=entry.summary)
+            for name, entry in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        if incomplete.startswith("-"):
+            there = {item.value for item in found}
+            known += [
+                item
+                for item in click.Command.shell_complete(self, ctx, incomplete)
+                if item.value not in there
+            ]
+        return [*found, *known]
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The default command's help, and the other commands."""
@@ -127,6 +156,10 @@ def run(argv: Sequence[str] | None = None) -> NoReturn:
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line; the exit code. An expected failure is one line on stderr."""
+    if COMPLETE in os.environ:
+        from rankvqa_cli.cli.completion import answer
+
+        return answer(os.environ[COMPLETE])
     talk = Talk(level_in(argv))
     try:
         with _asked_to_end(), cli.make_context(PROGRAM, list(argv), obj=talk) as ctx:

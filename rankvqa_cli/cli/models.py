@@ -1,4 +1,4 @@
-"""``vqa-score models``: which models there are, what one is, whether they are whole, and how one is imported."""
+"""``vqa-score models``: which models there are, what one is, whether they are whole, and how one comes in."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from rankvqa_cli.models.manifest import ManifestEntry
 
 
-@click.group("models", short_help="List, inspect, verify and import models.")
+@click.group("models", short_help="List, inspect, verify, import and fetch models.")
 def command() -> None:
-    """List, inspect, verify and import models.
+    """List, inspect, verify, import and fetch models. Nothing is ever fetched but by pull.
 
-    Imported models are kept in $VQA_SCORE_HOME, or in vqa-score in the user's data folder.
+    What comes in is kept in $VQA_SCORE_HOME, or in vqa-score in the user's data folder; frozen networks, which
+    are for ensembles, in networks inside it.
 
     \b
     Example:
@@ -62,28 +63,18 @@ def info(model: str, form: str) -> None:
     Example:
       vqa-score models info rankvqa-mini
     """
-    from dataclasses import asdict
-
     from rankvqa_cli.models.manifest import locate, manifest
-    from rankvqa_cli.models.registry import is_ensemble, load
-    from rankvqa_cli.models.store import read_model
 
     path, expected = locate(model)
-    facts: dict[str, object]
-    if is_ensemble(path):
-        from rankvqa_cli.models.ptm.ensemble import read_ensemble
-
-        sha256 = load(model).info.weights_sha256
-        facts = {"kind": "no-reference", **asdict(read_ensemble(path)[0])}
-    else:
-        header, tensors, sha256 = read_model(path, expected)
-        parameters = sum(t.numel() for t in tensors.values() if t.is_floating_point())
-        facts = {**asdict(header), "parameters": parameters}
+    facts = _described(path, model, expected)
     listed = {} if expected is None else next(_facts(entry) for entry in manifest() if entry.name == model)
     facts |= {
         "file": str(path),
-        "sha256": sha256,
-        **{key: listed[key] for key in ("licence", "description", "card", "default_for") if listed.get(key)},
+        **{
+            key: listed[key]
+            for key in ("licence", "description", "card", "default_for", "url")
+            if listed.get(key)
+        },
     }
     if form == "json":
         click.echo(json.dumps(facts, indent=2))
@@ -105,41 +96,113 @@ def verify(talk: Talk, models: tuple[str, ...]) -> None:
       vqa-score models verify
     """
     from rankvqa_cli.models.manifest import manifest
-    from rankvqa_cli.models.registry import load
+    from rankvqa_cli.models.members import checked
 
     names = models or tuple(entry.name for entry in manifest())
     failed = []
     for name in names:
         try:
-            loaded = load(name)
+            sha256 = checked(name)
         except ModelError as error:
             talk.error(str(error))
             failed.append(name)
         else:
-            click.echo(f"{name}\tok\t{loaded.info.weights_sha256}")
+            click.echo(f"{name}\tok\t{sha256}")
     if failed:
         raise ModelError(
             f"{len(failed)} of {len(names)} models cannot be used: {', '.join(map(repr, failed))}"
         )
 
 
-@command.command("import", short_help="Make a model of a released PQANet checkpoint.")
-@click.argument("checkpoint", metavar="FILE", type=click.Path(path_type=Path))
+@command.command("import", short_help="Take a model from a file.")
+@click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("-o", "--output", "name", metavar="NAME", help="The model's name.  [default: the file's]")
 @click.option("-y", "--overwrite", is_flag=True, help="Replace an imported model of that name.")
-def import_model(checkpoint: Path, name: str | None, overwrite: bool) -> None:
-    """Make a model of a released full-reference PQANet checkpoint, and print the name that -m then takes.
+@click.option("--licence", default="", help="What is noted as its licence.")
+def import_model(source: Path, name: str | None, overwrite: bool, licence: str) -> None:
+    """Take a model from a file into the user's own folder, and print the name that -m then takes.
 
-    FILE is safetensors, or a PyTorch file that holds nothing but tensors; anything else is refused, and
-    nothing in it is executed.
+    FILE is a model file of vqa-score; an ensemble (.json), which comes with the files it names; an ONNX network or a
+    network trained here, for ensembles; or a released full-reference PQANet checkpoint, as safetensors or a PyTorch
+    file that holds nothing but tensors. Anything else is refused, and nothing in a file is executed.
+
+    \b
+    Examples:
+      vqa-score models import FR_model.pth -o pqanet
+      vqa-score models import mobilenetv2.onnx
+    """
+    from rankvqa_cli.models.convert import import_checkpoint
+    from rankvqa_cli.models.installing import import_file, is_ours
+
+    if is_ours(source):
+        entry = import_file(source, name, licence=licence, overwrite=overwrite)
+    else:
+        entry = import_checkpoint(source, name, overwrite=overwrite)
+    click.echo(entry.name)
+
+
+@command.command("pull", short_help="Fetch a model that a list names.")
+@click.argument("name", metavar="NAME")
+@click.option(
+    "--from",
+    "source",
+    metavar="LIST",
+    help="A manifest.json that has it: a file, or https://...  [default: ours]",
+)
+@click.option("-y", "--overwrite", is_flag=True, help="Replace a model of that name.")
+@click.pass_obj
+def pull(talk: Talk, name: str, source: str | None, overwrite: bool) -> None:
+    """Fetch NAME, check it, and print its name: the only command that uses a network.
+
+    The list gives the file, relative to itself or as an url, and its sha256. What was broken off goes on where it was;
+    the file appears when it is whole. Only ONNX, safetensors and ensembles of them are taken; only https is asked, and
+    http of this machine itself.
 
     \b
     Example:
-      vqa-score models import FR_model.pth -o pqanet
+      vqa-score models pull mobilenetv2 --from https://example.org/models/manifest.json
     """
-    from rankvqa_cli.models.convert import import_checkpoint
+    from rankvqa_cli.models.installing import pull as fetch
 
-    click.echo(import_checkpoint(checkpoint, name, overwrite=overwrite).name)
+    told = 0
+
+    def advance(file: str, done: int, total: int | None) -> None:
+        nonlocal told
+        if done - told >= 1 << 23 or done < told or done == total:
+            told = done
+            talk.info(f"{file}: {done / 1e6:.1f} of {'?' if total is None else f'{total / 1e6:.1f}'} MB")
+
+    click.echo(fetch(name, source, overwrite=overwrite, advance=advance).name)
+
+
+def _described(path: Path, model: str, expected: str | None) -> dict[str, object]:
+    """What a file says of itself. Raises ModelError where it is damaged, or not the one that is meant."""
+    from dataclasses import asdict
+
+    from rankvqa_cli.models.members import is_onnx
+    from rankvqa_cli.models.registry import is_ensemble, load
+    from rankvqa_cli.models.store import read_model
+
+    if is_ensemble(path):
+        from rankvqa_cli.models.ptm.ensemble import read_ensemble
+
+        sha256 = load(model).info.weights_sha256
+        return {"kind": "no-reference", **asdict(read_ensemble(path)[0]), "sha256": sha256}
+    if is_onnx(path):
+        from rankvqa_cli.models.members import network_of
+
+        network = network_of(path, expected)
+        return {
+            "kind": "network",
+            "layer": network.layer,
+            "dimension": network.dimension,
+            "frames": network.frames,
+            "side": network.side,
+            "sha256": network.sha256,
+        }
+    header, tensors, sha256 = read_model(path, expected)
+    parameters = sum(t.numel() for t in tensors.values() if t.is_floating_point())
+    return {**asdict(header), "parameters": parameters, "sha256": sha256}
 
 
 def _facts(entry: ManifestEntry) -> dict[str, object]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rankvqa_cli.results import report as reports
 from rankvqa_cli.results.formats import dump
+from rankvqa_cli.results.gate import measured
 from rankvqa_cli.results.report import pairing_name, range_name
 from rankvqa_cli.types import Alignment, ComparisonPlan, GateResult, PlannedInput, Report, Result
 
@@ -21,18 +22,23 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def plain(report: Report) -> bytes:
-    """The bare score of one input and one model, else ``input<TAB>model<TAB>score`` lines.
+    """The bare score of one input and one model, else ``lines``."""
+    if len(report.results) == 1:
+        return f"{report.results[0].score:.4f}\n".encode()
+    return lines(report.results)
+
+
+def lines(results: Iterable[Result]) -> bytes:
+    """``input<TAB>model<TAB>score``, a line a result.
 
     Backslash, tab, newline and return in a name are written ``\\\\``, ``\\t``, ``\\n``, ``\\r``: a line
     stays a line.
     """
-    if len(report.results) == 1:
-        return f"{report.results[0].score:.4f}\n".encode()
-    lines = (
+    written = (
         f"{result.input.translate(_ESCAPES)}\t{result.model.translate(_ESCAPES)}\t{result.score:.4f}\n"
-        for result in report.results
+        for result in results
     )
-    return os.fsencode("".join(lines))
+    return os.fsencode("".join(written))
 
 
 def table(report: Report) -> bytes:
@@ -152,11 +158,7 @@ def visible(name: str) -> str:
 
 def failed_gate(gate: GateResult) -> str:
     """One line about a gate that failed."""
-    threshold = gate.expression.rpartition("=")[2]
-    value = f"{gate.value:.4f}"
-    if float(value) >= float(threshold):
-        value = repr(gate.value)  # rounded, it would look as if it had passed
-    return f"gate {gate.expression!r} failed: {gate.input!r} has {value} by {gate.model!r}"
+    return f"gate {gate.expression!r} failed: {gate.input!r} has {measured(gate)} by {gate.model!r}"
 
 
 def _gates_of(report: Report, result: Result) -> list[GateResult]:

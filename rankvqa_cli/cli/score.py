@@ -10,14 +10,16 @@ import click
 
 from rankvqa_cli.cli import options, render
 from rankvqa_cli.cli.arguments import FFmpegCommand
+from rankvqa_cli.cli.gating import Gating, Outcome, gate_options
 from rankvqa_cli.cli.progress import progress_line
 from rankvqa_cli.cli.rawvideo import RawOptions, raw_formats
 from rankvqa_cli.cli.talk import Talk
 from rankvqa_cli.errors import ExitCode, OutputError, UsageError
 from rankvqa_cli.media.wording import MISSING_TAG
 from rankvqa_cli.results import writers
-from rankvqa_cli.results.gate import parse_gate
 from rankvqa_cli.results.heatmap_targets import heatmap_targets
+from rankvqa_cli.results.junit import cases, junit
+from rankvqa_cli.results.markdown import report_markdown
 from rankvqa_cli.types import Report
 
 STDIN = "-"
@@ -47,6 +49,7 @@ Exit codes:
 @options.comparison_options
 @options.model_options
 @options.result_options
+@gate_options
 @options.talk_options
 @click.pass_obj
 def command(
@@ -81,7 +84,7 @@ def command(
     heatmaps: tuple[str, ...],
     overwrite: bool,
     never_overwrite: bool,
-    gates: tuple[str, ...],
+    gating: Gating,
     loglevel: str,
     no_progress: bool,
 ) -> ExitCode:
@@ -100,11 +103,12 @@ def command(
         RawOptions(input_format, size, pix_fmt, framerate),
         RawOptions(ref_format, ref_size, ref_pix_fmt, ref_framerate),
     )
-    check_names(models, gates)
+    check_models(models)
+    gating.check([(name, ref) for name in inputs])
     heatmap = only_heatmap(heatmaps)
 
     if explain:
-        check_explain(outputs, output_format, heatmap)
+        check_explain(bool(outputs) or heatmap is not None or gating.writes, output_format)
         from rankvqa_cli.scoring import engine
 
         plan, alignments = engine.explain(
@@ -125,10 +129,10 @@ def command(
         return ExitCode.OK
 
     targets = output_targets(outputs, output_format)
-    read = [name for name in (*inputs, *reference) if name != STDIN]
+    read = [*(name for name in (*inputs, *reference) if name != STDIN), *gating.baselines()]
     reads_stdin = STDIN in (*inputs, *reference)
     painted = [] if heatmap is None else list(heatmap_targets(heatmap, inputs, models).values())
-    written = [*targets, *painted]
+    written = [*targets, *painted, *gating.targets()]
     overwrite = settle_overwrite(written, overwrite, never_overwrite, may_ask=not reads_stdin)
     writers.check(written, read, inputs_scored=len(inputs), overwrite=overwrite)
 
@@ -154,14 +158,17 @@ def command(
             allow_short=allow_short,
             allow_damaged=allow_damaged,
             deinterlace=deinterlace,
-            fail_under=gates,
+            fail_under=gating.fail_under,
+            fail_drop=gating.fail_drop,
             heatmap=heatmap,
+            moments=gating.moments,
             overwrite=overwrite,
             argv=("vqa-score", *sys.argv[1:]),
             progress=listener,
         )
     say(talk, report)
     failures = deliver(report, targets, overwrite)
+    failures += gating.deliver(outcome(report), overwrite=overwrite)
     verdict = judge(talk, report)
     for failure in failures[1:]:
         talk.error(str(failure))
@@ -183,13 +190,10 @@ def check_inputs(inputs: Sequence[str], reference: Sequence[str]) -> str | None:
     return reference[0] if reference else None
 
 
-def check_names(models: Sequence[str], gates: Sequence[str]) -> None:
-    """UsageError for a gate or a model's name that nobody knows, ModelError for a model file that is not
-    there."""
+def check_models(models: Sequence[str]) -> None:
+    """UsageError for a model's name that nobody knows, ModelError for a model file that is not there."""
     from rankvqa_cli.models.manifest import locate
 
-    for gate in gates:
-        parse_gate(gate)
     for model in models:
         locate(model)
 
@@ -201,11 +205,11 @@ def only_heatmap(heatmaps: Sequence[str]) -> str | None:
     return heatmaps[0] if heatmaps else None
 
 
-def check_explain(outputs: Sequence[str], output_format: str | None, heatmap: str | None) -> None:
-    """UsageError where results are asked for, which --explain does not make."""
-    if outputs or heatmap is not None:
+def check_explain(writes: bool, output_format: str | None) -> None:
+    """UsageError where files of results are asked for, which --explain does not make."""
+    if writes:
         raise UsageError(
-            "--explain prints the plan to stdout and writes no results: leave out -o and --heatmap"
+            "--explain prints the plan to stdout and writes no file: leave out all that would be"
         )
     if output_format not in (None, "json"):
         raise UsageError(f"--explain prints a table, or json with --format json, but not {output_format}")
@@ -273,6 +277,17 @@ def deliver(report: Report, targets: Sequence[writers.Target], overwrite: bool) 
         except OutputError as error:
             failures.append(error)
     return failures
+
+
+def outcome(report: Report) -> Outcome:
+    """The report as a page, and for CI systems."""
+    from rankvqa_cli.pages.score import score_page
+
+    return Outcome(
+        report=lambda: score_page(report),
+        junit=lambda: junit(list(cases(report.results, report.gates))),
+        summary=lambda: report_markdown(report),
+    )
 
 
 def judge(talk: Talk, report: Report) -> ExitCode:

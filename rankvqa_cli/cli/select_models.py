@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
-VIEWS = ("crops", "detail", "whole")
+VIEWS = ("crops", "detail", "whole", "half", "half-detail", "quarter", "quarter-detail")
 
 
 def members_number(text: str) -> int | None:
@@ -41,7 +41,9 @@ def views_named(text: str) -> tuple[str, ...]:
 
 
 @click.command("select-models", short_help="Choose pretrained models for a no-reference ensemble.")
-@click.option("--data", required=True, type=FILE, metavar="CSV", help="Rated set: distorted, mos, content.")
+@click.option(
+    "--data", required=True, type=FILE, metavar="CSV", help="Rated set: distorted, mos, content, shown (WxH)."
+)
 @click.option(
     "--pool",
     "pools",
@@ -139,11 +141,13 @@ def command(
     targets = _targets(out, plot)
     overwrite = settle_overwrite(targets, overwrite, never_overwrite, may_ask=True)
     writers.check(targets, [str(data)], inputs_scored=1, overwrite=overwrite)
+    from dataclasses import replace
+
     import torch
 
     from rankvqa_cli.models.compute import choose
     from rankvqa_cli.models.ptm.views import Views
-    from rankvqa_cli.training.features_cache import FeatureCache, Sampling
+    from rankvqa_cli.training.features_cache import FeatureCache, Sampling, shown_sizes
     from rankvqa_cli.training.ratings import read_ratings
     from rankvqa_cli.training.select import SelectOptions, select
 
@@ -156,11 +160,16 @@ def command(
             raise UsageError(f"--leave-out: {str(data)!r} has no content {name!r}")
     if len({each.content for each in rows}) < 2:
         raise InputError(f"{str(data)!r}: fewer than two contents are left")
-    where = choose(device, "fp32").device
-    networks = {name: network.to(where) for name, network in open_pools(pools, threads).items()}
+    where = choose(device)
+    networks = {
+        name: network.to(where.device, where.dtype) for name, network in open_pools(pools, threads).items()
+    }
     views = Views(crop=crop, seen=see)  # type: ignore[arg-type]
     features = FeatureCache(cache or out.with_suffix(".features"), views, Sampling(size, sample)).matrices(
-        list(networks.values()), [each.distorted for each in rows], _counter(talk, len(rows))
+        list(networks.values()),
+        [each.distorted for each in rows],
+        _counter(talk, len(rows)),
+        shown_sizes(replace(rated, rows=tuple(rows))),
     )
     chosen = SelectOptions(members, way, weighting, clusters, index == "within")  # type: ignore[arg-type]
     selection = select(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from rankvqa_cli.cli.train_expert import expert_options, require_task
 from rankvqa_cli.cli.train_ptm import PTM, PtmArguments, ptm_options, refuse_foreign
 from rankvqa_cli.cli.train_ptm import train as train_ptm
 
@@ -20,7 +22,8 @@ TEACHER = "rankvqa"
     "name",
     default="rankvqa-mini",
     show_default=True,
-    help="Name written into the model file. rankvqa trains the teacher, ptm a head, any other name a student.",
+    help="Name written into the model file. rankvqa trains the teacher, ptm a head, expert a network for "
+    "ensembles, any other name a student.",
 )
 @click.option(
     "--data",
@@ -46,13 +49,13 @@ TEACHER = "rankvqa"
     default="ycbcr",
     show_default=True,
     type=click.Choice(["luma", "ycbcr"]),
-    help="Teacher: what the network sees.",
+    help="What the network sees.",
 )
 @click.option("--frames", type=click.IntRange(1, 12), help="Frames a clip  [default: teacher 1, student 2]")
 @click.option("--crop", type=click.IntRange(32), help="Pixels across shown of a patch  [default: all]")
 @click.option(
     "--teach",
-    help="Teacher: A,B of order, label, damage: what pairs are ranked by  [default: all there are]",
+    help="A,B of order, label, damage: what pairs are ranked by  [default: all there are]",
 )
 @click.option(
     "--pooling",
@@ -90,6 +93,7 @@ TEACHER = "rankvqa"
 @click.option("--precision", default="fp32", show_default=True, type=click.Choice(["auto", "fp32", "bf16"]))
 @click.option("-threads", "--threads", type=click.IntRange(1), help="CPU threads.")
 @ptm_options
+@expert_options
 def command(
     name: str,
     corpus: Path,
@@ -129,6 +133,8 @@ def command(
     weighting: str,
     icid: tuple[float, float, float],
     ablate: bool,
+    task: str | None,
+    labels: Path | None,
 ) -> None:
     """Train a full-reference student on ranked pairs of encodes, held-out contents measured on the way.
 
@@ -146,13 +152,12 @@ def command(
         own = PtmArguments(ensemble, pseudo, pseudo_weight, size, sample, seeds, weighting, icid, ablate)
         train_ptm(corpus, out, run, cache, steps, rate, seed, threads, own)
         return
+    require_task(name, task, labels)
     teacher = name == TEACHER
     if scored is not None and start is None:
         raise click.UsageError("--scored needs --start: people's scores are the second stage")
     if scored is None and (leave_out is not None or cache is not None):
         raise click.UsageError("--leave-out and --cache need --scored")
-    if not teacher and teach is not None:
-        raise click.UsageError(f"--teach is for the teacher: give --model {TEACHER}")
     if crop is not None and crop % 2:
         raise click.UsageError("--crop is even: chroma has half the samples")
     if not teacher and start is not None and scored is None:
@@ -164,6 +169,7 @@ def command(
     from rankvqa_cli.training.datasets import BatchOptions
     from rankvqa_cli.training.loop import LoopOptions
     from rankvqa_cli.training.parallel import local_device, processes
+    from rankvqa_cli.training.taught import student_weights, teacher_weights
 
     keep_pages()
     if threads is not None:
@@ -196,12 +202,12 @@ def command(
             data = PoolingData(scored, start, cache or folder, leave_out, fold, folds, pooled)
             sha256 = train_pooling(corpus, data, folder, out, name, loop, say)
         elif teacher:
-            from rankvqa_cli.training.teacher import TeacherOptions, teacher_config, train_teacher, weights_of
+            from rankvqa_cli.training.teacher import TeacherOptions, teacher_config, train_teacher
 
             first = TeacherOptions(
                 model=teacher_config("luma" if colours == "luma" else "ycbcr", tiny=tiny),
                 batch=batch,
-                weights=weights_of(teach),
+                weights=teacher_weights(teach),
                 loop=loop,
                 frozen=frozen,
                 start=start,
@@ -210,6 +216,13 @@ def command(
                 folds=folds,
             )
             sha256 = train_teacher(corpus, folder, out, name, first, say)
+        elif task is not None:
+            from rankvqa_cli.cli.train_expert import expert_settings
+            from rankvqa_cli.training.expert import train_expert
+
+            asked = expert_settings(task, labels, frozen, loop, groups, crop, tiny=tiny)
+            asked = replace(asked, fold=fold, folds=folds)
+            sha256 = train_expert(corpus, folder, out, out.stem, asked, say)
         else:
             from rankvqa_cli.models.patchnet import TINY, PatchNetConfig
             from rankvqa_cli.training.student import StudentOptions, train_student
@@ -217,10 +230,12 @@ def command(
             options = StudentOptions(
                 network=TINY if tiny else PatchNetConfig(),
                 batch=batch,
+                weights=student_weights(teach),
                 loop=loop,
                 frozen=frozen,
                 fold=fold,
                 folds=folds,
+                colour=colours == "ycbcr",
             )
             sha256 = train_student(corpus, folder, out, name, options, say)
         if world.rank == 0:

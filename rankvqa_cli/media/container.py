@@ -258,3 +258,19 @@ def _times(packets: _Packets, stream: VideoStream) -> tuple[tuple[float, ...], f
     ticks = sorted(packets.ticks)
     base = stream.time_base
     return tuple(float((tick - ticks[0]) * base) for tick in ticks), float(ticks[0] * base)
+
+
+def coded_bytes(path: str, index: int) -> tuple[int, int]:
+    """(bytes, packets) of the video stream ``index``, counted among video streams; nothing is decoded.
+
+    Raises InputError where ``path`` is no container.
+    """
+    size = packets = 0
+    with _opened(path) as container:
+        try:
+            for packet in container.demux(container.streams.video[index]):
+                size += packet.size
+                packets += packet.size > 0 and not packet.is_discard and not _is_hidden(packet)
+        except av.error.FFmpegError as error:
+            raise InputError(f"{path!r} is damaged ({_reason(error)}): make it again") from error
+    return size, packets

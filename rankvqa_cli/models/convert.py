@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rankvqa_cli.errors import ModelError, OutputError, UsageError
+from rankvqa_cli.errors import ModelError, OutputError
 from rankvqa_cli.models.contract import Calibration
-from rankvqa_cli.models.manifest import ManifestEntry, manifest
+from rankvqa_cli.models.manifest import ManifestEntry, check_free
 from rankvqa_cli.models.pqanet import PQANet
 from rankvqa_cli.models.rankvqa_parts import RankVQAConfig
 from rankvqa_cli.models.store import (
@@ -22,7 +22,6 @@ from rankvqa_cli.models.store import (
     check_name,
     home_folder,
     read_tensors,
-    shipped_folder,
     write_manifest_entry,
     write_model,
 )
@@ -45,7 +44,7 @@ def import_checkpoint(path: Path, name: str | None = None, *, overwrite: bool = 
     chosen = check_name(
         name if name is not None else re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")
     )
-    _check_free(chosen, overwrite)
+    check_free(chosen, overwrite)
     tensors = _checked(path, _without_prefix(_read(path)))
     config = RankVQAConfig()
     header = ModelFile(
@@ -72,16 +71,6 @@ def import_checkpoint(path: Path, name: str | None = None, *, overwrite: bool = 
     return write_manifest_entry(
         target, licence="that of the checkpoint", description=f"imported PQANet checkpoint {path.name!r}"
     )
-
-
-def _check_free(name: str, overwrite: bool) -> None:
-    for entry in manifest():
-        if entry.name == name and entry.folder == shipped_folder():
-            raise UsageError(f"a shipped model is called {name!r}; choose another name with -o")
-        if entry.name == name and not overwrite:
-            raise UsageError(
-                f"there is a model called {name!r}; choose another name with -o, or overwrite it with -y"
-            )
 
 
 def _read(path: Path) -> dict[str, Tensor]:

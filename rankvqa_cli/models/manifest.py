@@ -1,7 +1,8 @@
-"""Which models there are: two folders, each with a ``manifest.json`` that pins every file by sha256. Knows no torch.
+"""Which models there are: folders, each with a ``manifest.json`` that pins every file by sha256. Knows no torch.
 
-The first folder is shipped with the package (``_weights`` inside the wheel, ``weights/`` beside a checkout);
-the second, ``$VQA_SCORE_HOME`` (``$XDG_DATA_HOME/vqa-score`` by default), holds what ``models import`` wrote.
+One folder is shipped with the package (``_weights`` inside the wheel, ``weights/`` beside a checkout); another,
+``$VQA_SCORE_HOME`` (``$XDG_DATA_HOME/vqa-score`` by default), holds what ``models import`` and ``models pull`` wrote.
+``networks`` in each of them holds frozen networks, which score nothing by themselves but can be members of an ensemble.
 """
 
 from __future__ import annotations
@@ -13,15 +14,21 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from rankvqa_cli.errors import ModelError, OutputError, UsageError
 from rankvqa_cli.types import ModelKind
 
 MANIFEST = "manifest.json"
+#: The folder of frozen networks inside a folder of models: a pool for ``select-models``.
+NETWORKS = "networks"
 SCHEMA = 1
 _PATH_LIKE = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".onnx", ".json")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+Kind = ModelKind | Literal["network"]
+KINDS: tuple[str, ...] = (*get_args(ModelKind), "network")
 
 
 @dataclass(frozen=True)
@@ -29,19 +36,20 @@ class ManifestEntry:
     """One model that can be asked for by ``name``. ``file`` and ``card`` are plain names inside ``folder``.
 
     ``sha256`` is of the whole file, in hex; ``default_for`` says for which kind of scoring the model is taken
-    when none is named.
+    when none is named. ``url`` is where the file can be had, or where it was.
     """
 
     name: str
     file: str
     sha256: str
-    kind: ModelKind
+    kind: Kind
     architecture: str
     clip_frames: int
     licence: str = ""
     description: str = ""
     card: str = ""
     default_for: ModelKind | None = None
+    url: str = ""
     folder: Path = Path()
 
     @property
@@ -75,6 +83,17 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_free(name: str, overwrite: bool) -> None:
+    """Raises UsageError where a model may not be called ``name``."""
+    for entry in manifest():
+        if entry.name == name and entry.folder.is_relative_to(shipped_folder()):
+            raise UsageError(f"a shipped model is called {name!r}; choose another name with -o")
+        if entry.name == name and entry.path.is_file() and not overwrite:
+            raise UsageError(
+                f"there is a model called {name!r}; choose another name with -o, or overwrite it with -y"
+            )
+
+
 def manifest() -> tuple[ManifestEntry, ...]:
     """Every model known by name, the shipped ones first; a name in the first folder hides one in the second.
 
@@ -82,8 +101,9 @@ def manifest() -> tuple[ManifestEntry, ...]:
     """
     entries: dict[str, ManifestEntry] = {}
     for folder in (shipped_folder(), home_folder()):
-        for entry in read_manifest(folder):
-            entries.setdefault(entry.name, entry)
+        for place in (folder, folder / NETWORKS):
+            for entry in read_manifest(place):
+                entries.setdefault(entry.name, entry)
     return tuple(entries.values())
 
 
@@ -96,10 +116,10 @@ def locate(name_or_path: str) -> tuple[Path, str | None]:
     for entry in entries:
         if entry.name == name_or_path:
             if not entry.path.is_file():
-                raise ModelError(
-                    f"model {entry.name!r}: its file {str(entry.path)!r} is missing; install the package "
-                    "again, or import the model again with 'vqa-score models import'"
-                )
+                again = "install the package again, or import the model again with 'vqa-score models import'"
+                if entry.url:
+                    again = f"fetch it with 'vqa-score models pull {entry.name}'"
+                raise ModelError(f"model {entry.name!r}: its file {str(entry.path)!r} is missing; {again}")
             return entry.path, entry.sha256
     path = Path(name_or_path)
     try:
@@ -130,7 +150,7 @@ def read_manifest(folder: Path) -> tuple[ManifestEntry, ...]:
         data = json.loads(text)
         if data["schema"] != SCHEMA:
             raise ValueError(f"schema {data['schema']!r} instead of {SCHEMA}")
-        return tuple(_entry(folder, item) for item in data["models"])
+        return tuple(entry_from_json(folder, item) for item in data["models"])
     except (ValueError, TypeError, KeyError) as error:
         raise ModelError(
             f"the list of models {str(path)!r} is damaged ({type(error).__name__}: {error}); install the "
@@ -138,12 +158,13 @@ def read_manifest(folder: Path) -> tuple[ManifestEntry, ...]:
         ) from error
 
 
-def _entry(folder: Path, item: dict[str, Any]) -> ManifestEntry:
+def entry_from_json(folder: Path, item: dict[str, Any]) -> ManifestEntry:
+    """An item of a manifest's ``models``. Raises TypeError and ValueError for one that says something else."""
     entry = ManifestEntry(**item, folder=folder)
-    for field in ("name", "file", "sha256", "architecture", "licence", "description", "card"):
+    for field in ("name", "file", "sha256", "architecture", "licence", "description", "card", "url"):
         if not isinstance(getattr(entry, field), str):
             raise TypeError(f"{field} is not a string")
-    if entry.kind not in get_args(ModelKind) or entry.default_for not in (None, *get_args(ModelKind)):
+    if entry.kind not in KINDS or entry.default_for not in (None, *get_args(ModelKind)):
         raise ValueError(f"{entry.name}: no such kind of model")
     if not isinstance(entry.clip_frames, int) or entry.clip_frames < 1:
         raise ValueError(f"{entry.name}: clip_frames must be a positive whole number")

@@ -39,6 +39,7 @@ __all__ = [
     "ModelFile",
     "check_name",
     "home_folder",
+    "is_model_file",
     "locate",
     "manifest",
     "model_info",
@@ -130,6 +131,11 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     return _parse(path, _read_bytes(path))
 
 
+def is_model_file(path: Path) -> bool:
+    """Whether a safetensors file says that it is a model file of this package. Raises as ``read_tensors`` does."""
+    return _KEY in read_tensors(path)[0]
+
+
 def write_manifest_entry(
     path: Path,
     *,
@@ -169,7 +175,9 @@ def _read_bytes(path: Path) -> bytes:
     except OSError as error:
         reason = error.strerror or str(error)
         raise ModelError(f"cannot read model file {str(path)!r}: {reason}") from error
-    if data[:4] == b"PK\x03\x04" or (data[:1] == b"\x80" and data[1:2] in b"\x02\x03\x04\x05"):
+    # Eight bytes of length come first in safetensors, which may look like a pickle's, then always JSON.
+    pickled = data[:1] == b"\x80" and data[1:2] in b"\x02\x03\x04\x05" and data[8:9] != b"{"
+    if data[:4] == b"PK\x03\x04" or pickled:
         raise ModelError(
             f"{str(path)!r} is a PyTorch pickle, which is not loaded directly; convert it once with "
             "'vqa-score models import FILE'"

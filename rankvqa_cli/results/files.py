@@ -86,6 +86,21 @@ def check_file(path: str, *, overwrite: bool) -> None:
         PendingFile(path).drop()
 
 
+def check_append(path: str) -> None:
+    """Raise OutputError where nothing could be appended to ``path`` now, nor a file of that name be made."""
+    if not os.path.isfile(path):
+        check_file(path, overwrite=False)
+        return
+    with translated(path):
+        os.close(os.open(path, os.O_WRONLY | os.O_APPEND))
+
+
+def append_file(path: str, data: bytes) -> None:
+    """Append ``data`` to ``path``, which is made where there is none. Raises OutputError."""
+    with translated(path), open(path, "ab", buffering=0) as file:
+        _write_all(file.fileno(), data)
+
+
 def is_special(path: str) -> bool:
     """A device, pipe or socket: nothing that could be replaced by a rename."""
     try:

@@ -67,8 +67,20 @@ def evaluate(gates: Sequence[Gate], results: Sequence[Result]) -> tuple[GateResu
             passed=result.pooled[gate.pool] >= gate.threshold,
             input=result.input,
             model=result.model,
+            threshold=gate.threshold,
         )
         for result in results
         for gate in gates
         if gate.applies_to(result)
     )
+
+
+def measured(gate: GateResult) -> str:
+    """What a gate has found, in words: the value, and for a drop what it was before.
+
+    A value is rounded to four digits, unless that would make one that failed look as if it had passed.
+    """
+    value = f"{gate.value:.4f}"
+    if not gate.passed and float(value) >= gate.threshold:
+        value = repr(gate.value)
+    return value if gate.baseline is None else f"{value}, {gate.baseline:.4f} before"

@@ -77,7 +77,7 @@ def picture(shown: Shown) -> Pixels:
     """
     height, width = shown.pixels.shape[:2]
     scale = max(1, round(min(height, width) / 300))
-    panels = [shown.pixels, _over(shown.pixels, heat_of_quality(shown.quality))]
+    panels = [shown.pixels, painted(shown.pixels, shown.quality)]
     if shown.weights is not None:
         panels.append(_over(shown.pixels, heat_of_weight(shown.weights)))
     bar = 24 * lettering.ADVANCE * scale
@@ -98,6 +98,11 @@ def picture(shown: Shown) -> Pixels:
         else:
             _legend(under, "weight x", _MARKS_WEIGHT, heat_of_weight(np.array(_MARKS_WEIGHT)), scale)
     return canvas
+
+
+def painted(pixels: Pixels, quality: Values) -> Pixels:
+    """(H, W, 3) under the colours of ``quality`` (h, w), scores of 0 to 100, which cover all of it."""
+    return _over(pixels, heat_of_quality(quality))
 
 
 def _over(pixels: Pixels, heat: Values) -> Pixels:

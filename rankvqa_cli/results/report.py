@@ -10,6 +10,7 @@ from typing import TypeAlias
 from rankvqa_cli.types import (
     Alignment,
     ComparisonPlan,
+    Environment,
     GateResult,
     ModelInfo,
     PlannedInput,
@@ -27,7 +28,6 @@ TIME_DIGITS = 6
 
 def report_json(report: Report) -> dict[str, JSON]:
     """The whole report; ``gates`` holds every result, in order, against every gate that applies to it."""
-    environment = report.environment
     return {
         "schema_version": SCHEMA_VERSION,
         "tool": {
@@ -35,17 +35,11 @@ def report_json(report: Report) -> dict[str, JSON]:
             "version": report.tool_version,
             "argv": [text(argument) for argument in report.argv],
         },
-        "environment": {
-            "ffmpeg": environment.ffmpeg,
-            "torch": environment.torch,
-            "device": environment.device,
-            "precision": environment.precision,
-            "threads": environment.threads,
-        },
-        "models": [_model_json(model) for model in report.models],
+        "environment": environment_json(report.environment),
+        "models": [model_json(model) for model in report.models],
         "plan": plan_json(report.plan, report.results),
         "results": [result_json(result) for result in report.results],
-        "gates": [_gate_json(gate) for gate in report.gates],
+        "gates": [gate_json(gate) for gate in report.gates],
     }
 
 
@@ -166,7 +160,18 @@ def _planned_json(planned: PlannedInput, said: Sequence[str]) -> dict[str, JSON]
     }
 
 
-def _model_json(model: ModelInfo) -> dict[str, JSON]:
+def environment_json(environment: Environment) -> dict[str, JSON]:
+    """What scored, and where."""
+    return {
+        "ffmpeg": environment.ffmpeg,
+        "torch": environment.torch,
+        "device": environment.device,
+        "precision": environment.precision,
+        "threads": environment.threads,
+    }
+
+
+def model_json(model: ModelInfo) -> dict[str, JSON]:
     return {
         "name": text(model.name),
         "kind": model.kind,
@@ -177,10 +182,16 @@ def _model_json(model: ModelInfo) -> dict[str, JSON]:
     }
 
 
-def _gate_json(gate: GateResult) -> dict[str, JSON]:
+def gate_json(gate: GateResult) -> dict[str, JSON]:
+    """One result held against one gate."""
+    compared = {} if gate.baseline is None else {"baseline": number(gate.baseline, SCORE_DIGITS)}
     return {
         "expression": text(gate.expression),
+        "input": text(gate.input),
+        "model": text(gate.model),
         "value": number(gate.value, SCORE_DIGITS),
+        "threshold": number(gate.threshold, SCORE_DIGITS),
+        **compared,
         "passed": gate.passed,
     }
 

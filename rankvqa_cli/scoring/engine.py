@@ -11,7 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,10 +19,12 @@ from rankvqa_cli.errors import InputError, UsageError
 from rankvqa_cli.media.align import find_offset
 from rankvqa_cli.media.encode import encoding_of
 from rankvqa_cli.media.ffmpeg import ffmpeg_version
+from rankvqa_cli.media.lookahead import Lookahead
 from rankvqa_cli.media.plan import make_plan
 from rankvqa_cli.media.probe import probe
 from rankvqa_cli.media.wording import quoted
 from rankvqa_cli.models.allocator import keep_pages
+from rankvqa_cli.results.drop import evaluate_drops, pairs_of, read_drops, require_videos, require_weights
 from rankvqa_cli.results.gate import evaluate, parse_gate, require_models
 from rankvqa_cli.results.heatmap_targets import heatmap_targets
 from rankvqa_cli.results.pooling import require_pool
@@ -71,7 +73,9 @@ def score(
     allow_damaged: bool = False,
     deinterlace: bool = False,
     fail_under: Sequence[str] = (),
+    fail_drop: Sequence[str] = (),
     heatmap: File | None = None,
+    moments: int = 0,
     overwrite: bool = False,
     argv: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
@@ -83,44 +87,56 @@ def score(
     and are None where the file has a header. ``sample`` is how many seconds lie between the frames
     that a model without a reference sees. Scores are 0 to 100, higher is better; an input that equals the
     reference has exactly 100. ``heatmap`` is a .png, .mp4, .mkv or .webm to paint quality by place into (see
-    ``results.heatmap_targets`` for several inputs or models), which ``overwrite`` may replace.
+    ``results.heatmap_targets`` for several inputs or models), which ``overwrite`` may replace. ``moments`` is of how
+    many of each result's worst clips to keep pictures.
 
-    Raises UsageError (an argument is wrong), InputError (a file cannot be read or compared), DamagedError (decoding was
-    incomplete), ModelError, OutputError (the heatmap cannot be written), DeviceError. Failed gates are not raised: see
-    ``Report.gates``.
+    Raises UsageError (an argument is wrong), InputError (a file, or a baseline of ``fail_drop``, cannot be read or
+    compared), DamagedError (decoding was incomplete), ModelError, OutputError (the heatmap cannot be written),
+    DeviceError. Failed gates are not raised: see ``Report.gates``.
     """
     require_pool(pool)
     require_hop(hop, 1)
     _require_sample(sample)
     gates = [parse_gate(text) for text in fail_under]
+    drops = read_drops(fail_drop)
     paths = {} if heatmap is None else _heatmap_paths(heatmap, _names(inputs), reference, models, overwrite)
     options = ReadOptions(seek, duration, frames, threads, deinterlace)
     keep_pages()
     plan = _plan(inputs, reference, raw, ref_raw, options, allow_short)
-    with ThreadPoolExecutor(1) as background:
-        loading = background.submit(_load, models, plan.reference is not None, device, precision, threads)
-        alignments = _align(plan, options, align)
-        runtime = loading.result()
-    require_models(gates, [model.info.name for model in runtime.models])
-    from rankvqa_cli.scoring.runner import Job
+    require_videos(drops, plan)
+    with _looking(plan, options) as lookahead:
+        with ThreadPoolExecutor(1) as background:
+            loading = background.submit(_load, models, plan.reference is not None, device, precision, threads)
+            alignments = _align(plan, options, align, lookahead)
+            runtime = loading.result()
+        infos = tuple(model.info for model in runtime.models)
+        require_models(gates, [info.name for info in infos])
+        require_weights(drops, pairs_of(plan), infos)
+        from rankvqa_cli.scoring.moments import keeping
+        from rankvqa_cli.scoring.runner import Job
 
-    job = Job(plan, alignments, options, runtime, hop, sample, allow_short, allow_damaged, progress)
-    with _painting(job, paths, overwrite) as job:
-        results = tuple(
-            summarise(plan.reference, scores, model, clips, pool)
-            for scores in _run_passes(job)
-            for model, clips in zip(runtime.models, scores.clips, strict=True)
-        )
-        painted = () if job.heatmaps is None else job.heatmaps.publish(results)
+        job = Job(plan, alignments, options, runtime, hop, sample, allow_short, allow_damaged, progress)
+        job = replace(job, lookahead=lookahead, moments=keeping(moments, runtime.models))
+        with _painting(job, paths, overwrite) as job:
+            scored, decodes = _run_passes(job)
+            results = tuple(
+                summarise(plan.reference, scores, model, clips, pool)
+                for scores in scored
+                for model, clips in zip(runtime.models, scores.clips, strict=True)
+            )
+            painted = () if job.heatmaps is None else job.heatmaps.publish(results)
+            pictures = () if job.moments is None else job.moments.pictures(results)
     return Report(
         tool_version=version(),
         argv=tuple(argv),
         environment=runtime.environment(ffmpeg_version()),
-        models=tuple(model.info for model in runtime.models),
+        models=infos,
         plan=plan,
         results=results,
-        gates=evaluate(gates, results),
+        gates=(*evaluate(gates, results), *evaluate_drops(drops, results)),
         heatmaps=painted,
+        moments=pictures,
+        reference_decodes=decodes,
     )
 
 
@@ -144,7 +160,8 @@ def explain(
     """
     options = ReadOptions(seek, duration, frames, threads, deinterlace)
     plan = _plan(inputs, reference, raw, ref_raw, options, allow_short)
-    return plan, _align(plan, options, align)
+    with _looking(plan, options) as lookahead:
+        return plan, _align(plan, options, align, lookahead)
 
 
 def _require_sample(sample: float) -> None:
@@ -208,10 +225,17 @@ def _painting(job: Job, paths: Mapping[tuple[int, int], str], overwrite: bool) -
         yield replace(job, heatmaps=heatmaps)
 
 
-def _align(plan: ComparisonPlan, options: ReadOptions, mode: str | int) -> tuple[Alignment, ...]:
+def _looking(plan: ComparisonPlan, options: ReadOptions) -> AbstractContextManager[Lookahead | None]:
+    """The reference, to be looked at by all inputs' alignments and then compared, in one decoding."""
+    return nullcontext() if plan.reference is None else Lookahead(plan.reference, options)
+
+
+def _align(
+    plan: ComparisonPlan, options: ReadOptions, mode: str | int, lookahead: Lookahead | None
+) -> tuple[Alignment, ...]:
     if plan.reference is None:
         return tuple(Alignment(0, 0.0, mode="off") for _ in plan.inputs)
-    return tuple(find_offset(plan.reference, planned, options, mode) for planned in plan.inputs)
+    return tuple(find_offset(plan.reference, planned, options, mode, lookahead) for planned in plan.inputs)
 
 
 def _load(
@@ -243,8 +267,8 @@ def _waiting_asleep() -> Iterator[None]:
         del os.environ["OMP_WAIT_POLICY"]
 
 
-def _run_passes(job: Job) -> list[InputScores]:
-    """Scores of every input, in the plan's order."""
+def _run_passes(job: Job) -> tuple[list[InputScores], int]:
+    """Scores of every input, in the plan's order, and how many decodings of the reference were begun for them."""
     from rankvqa_cli.scoring.device import computing
     from rankvqa_cli.scoring.runner import run_pass
 
@@ -252,15 +276,18 @@ def _run_passes(job: Job) -> list[InputScores]:
     most = 1 if job.plan.reference is None else inputs_that_fit(job.plan.reference, lengths)
     waiting = deque(plan_passes(job.plan, job.alignments, most))
     scored: dict[int, InputScores] = {}
+    passes = 0
     with computing(job.runtime.compute):
         while waiting:
             if job.plan.reference is not None and (scored or len(waiting) > 1):
                 _say_passes(job.plan.reference, job, waiting)
             work = waiting.popleft()
             outcome = run_pass(job, work)
+            passes += 1
             scored.update({scores.index: scores for scores in outcome.scores})
             waiting.extend(Pass((index,), work.ref_skip, None) for index in outcome.left_out)
-    return [scored[index] for index in range(len(job.plan.inputs))]
+    decodes = 0 if job.lookahead is None else passes + job.lookahead.decodes - job.lookahead.taken
+    return [scored[index] for index in range(len(job.plan.inputs))], decodes
 
 
 def _say_passes(reference: PlannedInput, job: Job, waiting: Sequence[Pass]) -> None:

@@ -192,13 +192,17 @@ class _Video(Painter):
 def _frame(
     where: ClipScore, clip: Clip, k: int, quality: Values, weights: Values | None, most: int
 ) -> _Frame:
-    """Frame ``k`` of a clip, reduced to sides of at most ``most`` (0: as it is)."""
+    return _Frame(pixels_of(clip, k, most), where.score, *_maps_at(k, quality, weights))
+
+
+def pixels_of(clip: Clip, k: int, most: int) -> NDArray[np.uint8]:
+    """Frame ``k`` of a clip, (H, W, 3) R'G'B', reduced by a whole factor to sides of at most ``most`` (0: as it is)."""
     pixels = colour.rgb(colour.frames(clip, k, k + 1))  # (1, 3, H, W)
     factor = -(-max(pixels.shape[-2:]) // most) if most else 1
     if factor > 1:
         pixels = F.avg_pool2d(pixels, factor, ceil_mode=True, count_include_pad=False)
-    shown = pixels[0].mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-    return _Frame(shown, where.score, *_maps_at(k, quality, weights))
+    shown: NDArray[np.uint8] = pixels[0].mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return shown
 
 
 def _maps_at(k: int, quality: Values, weights: Values | None) -> tuple[Values, Values | None]:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from rankvqa_cli.errors import DamagedError, ModelError
+from rankvqa_cli.media.lookahead import Lookahead
 from rankvqa_cli.media.reader import FrameReader
 from rankvqa_cli.media.wording import quoted
 from rankvqa_cli.models.contract import Clip, ClipOutput, Model, NoReferenceModel, Opinion
 from rankvqa_cli.scoring.clips import require_hop
 from rankvqa_cli.scoring.heatmaps import Heatmaps, Painter
 from rankvqa_cli.scoring.integrity import Decoded, judge_damage, judge_lengths
+from rankvqa_cli.scoring.moments import Moments
 from rankvqa_cli.scoring.passes import Pass, dist_skip
 from rankvqa_cli.scoring.prefetch import ClipSet, Prefetcher, Stream, Tally
 from rankvqa_cli.scoring.runtime import Runtime
@@ -37,6 +39,8 @@ class Job:
     allow_damaged: bool = False
     progress: Callable[[Progress], None] | None = None
     heatmaps: Heatmaps | None = None
+    lookahead: Lookahead | None = None
+    moments: Moments | None = None
 
     @property
     def first_input(self) -> int:
@@ -84,7 +88,7 @@ def run_pass(job: Job, work: Pass) -> PassOutcome:
     first = len(reference)
     planned = [*reference, *(job.plan.inputs[index] for index in work.inputs)]
     with ExitStack() as stack:
-        readers = [stack.enter_context(FrameReader(one, job.options)) for one in planned]
+        readers = [stack.enter_context(_reader(job, one)) for one in planned]
         scorer = _Scorer(job, work, planned, started)
         prefetcher = stack.enter_context(Prefetcher(_streams(job, work, planned, readers), scorer.grids))
         for clips in prefetcher:
@@ -114,6 +118,12 @@ def run_pass(job: Job, work: Pass) -> PassOutcome:
     )
 
 
+def _reader(job: Job, planned: PlannedInput) -> FrameReader:
+    """The reference as far as it has been looked at, and whatever else from its beginning."""
+    begun = job.lookahead.take() if job.lookahead is not None and planned is job.plan.reference else None
+    return begun or FrameReader(planned, job.options)
+
+
 def _streams(
     job: Job, work: Pass, planned: Sequence[PlannedInput], readers: Sequence[FrameReader]
 ) -> list[Stream]:
@@ -140,10 +150,12 @@ class _Scorer:
         self._grid_of = [self.grids.index(grid) for grid in each]
         self._scores: list[list[list[ClipScore]]] = [[[] for _ in each] for _ in planned]
         self._painters: dict[tuple[int, int], Painter] = {}
-        if job.heatmaps is not None:
-            for lane, index in enumerate(work.inputs, job.first_input):
-                for number in range(len(each)):
+        for lane, index in enumerate(work.inputs, job.first_input):
+            for number in range(len(each)):
+                if job.heatmaps is not None:
                     self._painters[lane, number] = job.heatmaps.start(index, number)
+                if job.moments is not None:
+                    job.moments.start(index, number)
 
     def clips(self, lane: int) -> tuple[tuple[ClipScore, ...], ...]:
         """The lane's clips by model."""
@@ -179,6 +191,9 @@ class _Scorer:
                     and not isinstance(model, NoReferenceModel)
                 ):
                     self._painters[lane, number].add(score, tensors[lane], output, model)
+                if self._job.moments is not None:
+                    place = (self._work.inputs[lane - self._job.first_input], number)
+                    self._job.moments.see(place, score, reference, tensors[lane], output, model)
                 self._report(lane, model.info.name, window.end)
 
     def _report(self, lane: int, model: str, done: int) -> None:

@@ -135,7 +135,8 @@ class Batch:
 
     ``reference`` is (luma (G * F, H, W), chroma (G * F, 2, H/2, W/2)) uint8, ``distorted`` the same for G * S clips.
     ``label`` (G * S,) is 0 to 100, ``damage`` (G * S,) that of ``training.frozen``, lower is better; both are NaN where
-    none holds. ``better`` (G * S, G * S) is True where clip i is better than clip j by construction.
+    none holds. ``better`` (G * S, G * S) is True where clip i is better than clip j by construction. ``versions`` says
+    how each of the G * S clips was made, but for colour errors added on the fly.
     """
 
     reference: tuple[Tensor, Tensor]
@@ -146,6 +147,7 @@ class Batch:
     groups: int
     slots: int
     frames: int
+    versions: tuple[Version, ...] = ()
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on ``device``."""
@@ -207,6 +209,7 @@ class Sampler:
         rng = np.random.default_rng([self.seed, step])
         picked = rng.choice(len(self.by_content), o.groups, replace=len(self.by_content) < o.groups)
         references, distorted, labels, damages = [], [], [], []
+        versions: list[Version] = []
         better = torch.zeros(o.groups * o.slots, o.groups * o.slots, dtype=torch.bool)
         for g, content in enumerate(picked):
             shard = self.by_content[content][rng.integers(len(self.by_content[content]))]
@@ -237,6 +240,7 @@ class Sampler:
             better[g * o.slots : (g + 1) * o.slots, g * o.slots : (g + 1) * o.slots] = torch.from_numpy(order)
             distorted += clips
             labels += values
+            versions += [shard.versions[e] for e in chosen]
             damages.append(torch.from_numpy(hurt))
         return Batch(
             reference=(torch.cat([y for y, _ in references]), torch.cat([c for _, c in references])),
@@ -247,6 +251,7 @@ class Sampler:
             groups=o.groups,
             slots=o.slots,
             frames=o.frames,
+            versions=tuple(versions),
         )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.models.manifest import write_atomically
 from rankvqa_cli.models.ptm.contract import FrozenNetwork
-from rankvqa_cli.models.ptm.views import Views, features
+from rankvqa_cli.models.ptm.views import Moment, Views
 from rankvqa_cli.training.moments import moments
+from rankvqa_cli.training.ratings import Ratings
 
 Array = NDArray[np.float32]
 
@@ -28,6 +30,21 @@ class Sampling:
 
     size: tuple[int, int] | None = None
     sample_s: float = 0.5
+
+
+def shown_sizes(ratings: Ratings) -> list[tuple[int, int] | None]:
+    """What size people saw each stimulus at: the column ``shown`` (WIDTHxHEIGHT), where there is one and it says so.
+
+    Raises InputError naming the row that says something else.
+    """
+    sizes: list[tuple[int, int] | None] = []
+    for rating in ratings.rows:
+        text = rating.columns.get("shown", "")
+        match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+        if text and match is None:
+            raise InputError(f"{ratings.where(rating)}: shown is {text!r}, not WIDTHxHEIGHT")
+        sizes.append((int(match[1]), int(match[2])) if match else None)
+    return sizes
 
 
 class FeatureCache:
@@ -42,25 +59,30 @@ class FeatureCache:
         networks: Sequence[FrozenNetwork],
         files: Sequence[Path],
         advance: Callable[[int], None] = lambda _: None,
+        sizes: Sequence[tuple[int, int] | None] | None = None,
     ) -> list[Array]:
         """(files, features) of every network; a file is decoded only where something of it is missing.
 
-        ``advance`` is told of each finished file. Raises InputError, DamagedError and ModelError.
+        ``sizes`` has a size of its own for each file that is not None there. ``advance`` is told of each finished file.
+        Raises InputError, DamagedError and ModelError.
         """
         frames = max(network.frames for network in networks)
         rows: list[list[Array]] = [[] for _ in networks]
-        for file in files:
-            for found, vector in zip(rows, self._vectors(networks, file, frames), strict=True):
+        for file, size in zip(files, sizes or [None] * len(files), strict=True):
+            sampling = self._sampling if size is None else replace(self._sampling, size=size)
+            for found, vector in zip(rows, self._vectors(networks, file, frames, sampling), strict=True):
                 found.append(vector)
             advance(1)
         return [np.stack(found) for found in rows]
 
-    def _vectors(self, networks: Sequence[FrozenNetwork], file: Path, frames: int) -> list[Array]:
+    def _vectors(
+        self, networks: Sequence[FrozenNetwork], file: Path, frames: int, sampling: Sampling
+    ) -> list[Array]:
         digest = _digest(file)
-        paths = [self.path(network, digest, frames) for network in networks]
+        paths = [self.path(network, digest, frames, sampling) for network in networks]
         missing = [i for i, path in enumerate(paths) if not path.exists()]
         if missing:
-            sums = self._measured([networks[i] for i in missing], file, frames)
+            sums = self._measured([networks[i] for i in missing], file, frames, sampling)
             self._folder.mkdir(parents=True, exist_ok=True)
             for i, vector in zip(missing, sums, strict=True):
                 buffer = io.BytesIO()
@@ -68,19 +90,22 @@ class FeatureCache:
                 write_atomically(paths[i], buffer.getvalue())
         return [_read(path) for path in paths]
 
-    def path(self, network: FrozenNetwork, digest: str, frames: int) -> Path:
+    def path(self, network: FrozenNetwork, digest: str, frames: int, sampling: Sampling) -> Path:
         """Where the features are kept of the file with that sha256, seen in moments of ``frames`` frames."""
-        parts = (digest, str(frames), network.sha256, network.layer, repr(self._views), repr(self._sampling))
+        parts = (digest, str(frames), network.sha256, network.layer, repr(self._views), repr(sampling))
         return self._folder / f"features-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:32]}.npy"
 
-    def _measured(self, networks: Sequence[FrozenNetwork], file: Path, frames: int) -> list[Array]:
+    def _measured(
+        self, networks: Sequence[FrozenNetwork], file: Path, frames: int, sampling: Sampling
+    ) -> list[Array]:
         sums = [
             torch.zeros(self._views.length(network.dimension), dtype=torch.float64) for network in networks
         ]
         count = 0
-        for moment in moments(file, self._sampling.size, self._sampling.sample_s, frames):
+        for pictures in moments(file, sampling.size, sampling.sample_s, frames):
+            moment = Moment(pictures, self._views)
             for total, network in zip(sums, networks, strict=True):
-                total += features(network, moment, self._views)
+                total += moment.features(network)
             count += 1
         return [np.asarray((total / count).float().numpy()) for total in sums]
 

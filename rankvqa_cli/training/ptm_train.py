@@ -30,7 +30,7 @@ from rankvqa_cli.models.ptm.fusion import Fusion
 from rankvqa_cli.models.ptm.model import HEAD
 from rankvqa_cli.models.store import ModelFile, write_model
 from rankvqa_cli.training.curve import CurveRow, write_curve
-from rankvqa_cli.training.features_cache import FeatureCache, Sampling
+from rankvqa_cli.training.features_cache import FeatureCache, Sampling, shown_sizes
 from rankvqa_cli.training.fusing import FusingOptions, Samples, ablations, fit, folds_of, leave_out
 from rankvqa_cli.training.icid import IcidLoss
 from rankvqa_cli.training.ratings import Ratings, read_ratings
@@ -43,7 +43,8 @@ CURVE_EVERY = 10
 
 @dataclass(frozen=True)
 class PtmData:
-    """The rated set, MOS of 1 to 5 (columns distorted, mos, content, and ``weight`` where samples count unlike), and a
+    """The rated set, MOS of 1 to 5 (columns distorted, mos, content, ``weight`` where samples count unlike, ``shown``
+    where they were shown at a size of their own), and a
     teacher's labels of the same form, which each count ``pseudo_weight`` times theirs."""
 
     ratings: Path
@@ -95,7 +96,7 @@ def train_ptm(
     cache = FeatureCache(data.cache or folder, ensemble.views, data.sampling)
     blocks = len(ensemble.views.seen)
     ratings, samples = _samples(
-        data, blocks, lambda files: cache.matrices(networks, files, _counted(len(files), say))
+        data, blocks, lambda files, sizes: cache.matrices(networks, files, _counted(len(files), say), sizes)
     )
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -179,18 +180,22 @@ def _srocc(predicted: Array, mos: Array) -> float:
 
 
 def _samples(
-    data: PtmData, blocks: int, measure: Callable[[Sequence[Path]], list[NDArray[np.float32]]]
+    data: PtmData,
+    blocks: int,
+    measure: Callable[[Sequence[Path], Sequence[tuple[int, int] | None]], list[NDArray[np.float32]]],
 ) -> tuple[Ratings, Samples]:
     """People's ratings, and all samples: theirs first, then a teacher's."""
     ratings = read_ratings(data.ratings, scale=(1, 5), content=data.content, filters=data.filters)
     rows, counts = list(ratings.rows), _weights(ratings)
     people = len(rows)
+    sizes = shown_sizes(ratings)
     if data.pseudo is not None:
         labelled = read_ratings(data.pseudo, scale=(1, 5), content=data.content)
         rows += labelled.rows
+        sizes += shown_sizes(labelled)
         counts += [weight * data.pseudo_weight for weight in _weights(labelled)]
     return ratings, Samples(
-        features=tuple(measure([rating.distorted for rating in rows])),
+        features=tuple(measure([rating.distorted for rating in rows], sizes)),
         mos=np.array([rating.mos for rating in rows]),
         contents=tuple(rating.content for rating in rows),
         weight=np.array(counts),

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rankvqa_cli.errors import InputError, UsageError
-
-Row = dict[str, str]
+from rankvqa_cli.results.tables import Row, number, read_table
 
 
 @dataclass(frozen=True)
@@ -53,21 +50,6 @@ class Ratings:
         return [number(self.where(each), name, each.columns[name]) for each in self.rows]
 
 
-def number(where: str, name: str, text: str) -> float:
-    """``text`` as a finite number. Raises InputError that names the row and the column."""
-    value = _float(where, name, text)
-    if not math.isfinite(value):
-        raise InputError(f"{where}: the {name} {text.strip()} is no finite number")
-    return value
-
-
-def _float(where: str, name: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise InputError(f"{where}: the {name} {text!r} is no number") from error
-
-
 def row_filter(text: str) -> tuple[str, Callable[[str], bool]]:
     """(column, test of a cell) of ``COL=VALUE`` or ``COL!=VALUE``; a ``*`` at the end matches any ending.
 
@@ -99,7 +81,7 @@ def read_ratings(
     naming the row: a file that is missing (where ``need_files``), a MOS that is missing, no finite number or off the
     scale, a negative ci, a stimulus listed twice; and where fewer than two contents are left.
     """
-    names, table = _table(path)
+    names, table = read_table(path, "the scores")
     ratings = Ratings(path, names, ())
     for needed in ("distorted", "mos"):
         if needed not in names:
@@ -124,25 +106,6 @@ def read_ratings(
     return Ratings(path, names, tuple(kept))
 
 
-def _table(path: Path) -> tuple[tuple[str, ...], list[tuple[int, Row]]]:
-    """The header, and (row number, cells) of every row; a row's number is that of its last line."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restkey="", restval="")
-            names = tuple(reader.fieldnames or ())
-            rows = [(reader.line_num, dict(row)) for row in reader]
-    except OSError as error:
-        raise InputError(f"cannot read the scores {str(path)!r}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read the scores {str(path)!r}: it is no CSV in UTF-8 ({error})") from error
-    if len(set(names)) < len(names):
-        raise InputError(f"{str(path)!r} has two columns of one name: {', '.join(names)}")
-    for line, row in rows:
-        if "" in row and "" not in names:
-            raise InputError(f"{str(path)!r} row {line} has more cells than the header has columns")
-    return names, rows
-
-
 def _rating(where: str, folder: Path, line: int, cells: Row, content: str) -> Rating:
     if not cells["distorted"]:
         raise InputError(f"{where}: no file in the column distorted")
@@ -153,7 +116,7 @@ def _rating(where: str, folder: Path, line: int, cells: Row, content: str) -> Ra
     named = cells.get(content) or ("" if reference is None else reference.stem)
     if not named:
         raise InputError(f"{where}: no content, and no reference to name one: fill the column {content!r}")
-    mos = _float(where, "mos", cells["mos"])
+    mos = number(where, "mos", cells["mos"])
     return Rating(line, folder / cells["distorted"], reference, mos, ci, named, cells)
 
 
@@ -165,7 +128,5 @@ def _check(
             raise InputError(f"{where}: no such file {str(file)!r}")
     if scale is not None and not scale[0] <= rating.mos <= scale[1]:
         raise InputError(f"{where}: the mos {rating.mos} is not on the scale of {scale[0]:g} to {scale[1]:g}")
-    if not math.isfinite(rating.mos):
-        raise InputError(f"{where}: the mos {rating.mos} is no finite number")
     if rating.distorted in seen:
         raise InputError(f"{where}: {str(rating.distorted)!r} stands in row {seen[rating.distorted]} already")

@@ -34,11 +34,12 @@ def left_out_predictions(
 
 
 def _fitted(features: Array, mos: Array, unseen: Array, penalties: Sequence[float]) -> Array:
-    """Predictions (P, M) for ``unseen`` (M, D), one row a penalty, by the kernel form: D may be far above N."""
+    """Predictions (P, M) for ``unseen`` (M, D), one row a penalty."""
     centre, spread = features.mean(axis=0), features.std(axis=0)
     spread = np.where(spread > 1e-9, spread, 1.0)
     seen, new = (features - centre) / spread, (unseen - centre) / spread
-    values, vectors = np.linalg.eigh(seen @ seen.T)
-    target = vectors.T @ (mos - mos.mean())
-    bridge = new @ seen.T @ vectors
+    short = seen.shape[1] < seen.shape[0]  # the smaller of the two matrices says the same
+    values, vectors = np.linalg.eigh(seen.T @ seen if short else seen @ seen.T)
+    target = vectors.T @ (seen.T @ (mos - mos.mean()) if short else mos - mos.mean())
+    bridge = new @ vectors if short else new @ seen.T @ vectors
     return np.stack([bridge @ (target / (np.maximum(values, 0) + p)) + mos.mean() for p in penalties])

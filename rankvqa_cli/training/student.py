@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 @dataclass(frozen=True)
 class StudentOptions:
     """Everything that decides a training, besides the corpus. ``frozen`` lists ONNX networks that label the corpus;
-    ``fold`` of ``folds`` is held out by content."""
+    ``fold`` of ``folds`` is held out by content; without ``colour`` the chroma's filters are 0 and stay so."""
 
     network: PatchNetConfig = field(default_factory=PatchNetConfig)
     batch: BatchOptions = field(default_factory=BatchOptions)
@@ -41,12 +41,17 @@ class StudentOptions:
     frozen: tuple[Path, ...] = ()
     fold: int = 0
     folds: int = 5
+    colour: bool = True
 
 
 def train_student(corpus: Path, run: Path, out: Path, name: str, options: StudentOptions, say: Say) -> str:
     """Stage one: train, resuming from ``run`` where a checkpoint lies there; write ``out``. Returns its sha256."""
     torch.manual_seed(options.loop.seed)
-    task = _ranking_task(corpus, PatchNet(options.network), options, run, say)
+    network = PatchNet(options.network)
+    if not options.colour:
+        for layer in (network.detail_chroma, network.chroma16):
+            layer.weight.requires_grad_(False).zero_()
+    task = _ranking_task(corpus, network, options, run, say)
     task.module.load_state_dict(fit(task, options.loop, run, say, _settings(corpus, options)))
     provenance = f"stage one on {corpus.name}, seed {options.loop.seed}, {options.loop.steps} steps"
     return write_student(task.module.network, task.module.calibration, out, name, provenance)

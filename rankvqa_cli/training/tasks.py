@@ -46,8 +46,8 @@ class RankedModule(ScoreCurve):
 @dataclass(frozen=True)
 class RankingWeights:
     """Weights of the loss terms. ``damage`` and ``amount`` are of frozen networks' labels, where there are any; then
-    labels rank in one source only, and ``scale`` teaches the curve alone. ``width`` and ``damage_width`` are the
-    softness of an order, in label points and in log-ratio."""
+    labels rank in one source only, and ``scale`` teaches the curve alone, as it does where ``pairs`` is 0. ``width``
+    and ``damage_width`` are the softness of an order, in label points and in log-ratio."""
 
     pairs: float = 1.0
     order: float = 1.0
@@ -83,11 +83,12 @@ class RankingTask:
         hurt = self.sampler.damage is not None
         comparable = same_group(batch.groups, batch.slots, logs.device) if hurt else None
         terms = ranking_loss(logs, batch.label, batch.better, gain, weights.width, comparable)
+        labels_teach = weights.pairs > 0 and not hurt  # else the curve follows them, and the network does not
         losses = {
             "pairs": weights.pairs * terms["pairs"],
             "order": weights.order * terms["order"],
             "scale": weights.scale
-            * scale_loss(self.module.score(logs.detach() if hurt else logs), batch.label),
+            * scale_loss(self.module.score(logs if labels_teach else logs.detach()), batch.label),
         }
         if hurt:
             scale = self.module.damage_slope, self.module.damage_zero

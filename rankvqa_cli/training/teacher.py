@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rankvqa_cli.errors import ModelError, UsageError
+from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.colour import ColourInput
 from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.pqanet import PQANet, PQANetConfig
@@ -37,29 +37,10 @@ Say = Callable[[str], None]
 TINY = PQANetConfig(widths=(2, 2, 2, 4, 4, 4), dim=4, heads=2, hidden=4, dropout=0.1, exact_identity=True)
 
 
-#: What pairs can be ranked by, and the weights that it takes.
-TEACHERS = {"order": ("order",), "label": ("label",), "damage": ("damage", "amount")}
-
-
 def teacher_config(colours: ColourInput = "ycbcr", *, tiny: bool = False) -> RankVQAConfig:
     """The teacher as it is trained here: published sizes, exact identity, distances read off all features."""
     network = TINY if tiny else PQANetConfig(exact_identity=True, dropout=0.1)
     return RankVQAConfig(network=network, input=colours, readout=True)
-
-
-def weights_of(teach: str | None) -> TeacherWeights:
-    """Loss weights that leave out what ``teach``, a list with commas of TEACHERS, does not name; None names all.
-
-    Raises UsageError for another word.
-    """
-    if teach is None:
-        return TeacherWeights()
-    named = [word.strip() for word in teach.split(",")]
-    unknown = [word for word in named if word not in TEACHERS]
-    if unknown:
-        raise UsageError(f"--teach takes {', '.join(TEACHERS)}, not {unknown[0]!r}")
-    off = {field: 0.0 for word, fields in TEACHERS.items() if word not in named for field in fields}
-    return replace(TeacherWeights(), **off)
 
 
 @dataclass(frozen=True)

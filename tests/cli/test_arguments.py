@@ -66,7 +66,7 @@ def test_one_dash_or_two(args: list[str]) -> None:
     params = parse(*args)
     assert params["reference"] == ("y",)
     assert (params["pix_fmt"], params["threads"]) == ("gray", 3)
-    assert (params["gates"], params["pool"]) == (("80",), "p5")
+    assert (params["fail_under"], params["pool"]) == (("80",), "p5")
 
 
 def test_values_may_look_like_options() -> None:
@@ -74,7 +74,7 @@ def test_values_may_look_like_options() -> None:
     assert params["inputs"] == ("-x.mp4", "-y")
     assert params["reference"] == ("--ref",)
     assert params["align"] == -3
-    assert params["gates"] == ("mean=80",)
+    assert params["fail_under"] == ("mean=80",)
     assert params["overwrite"] is False
 
 
@@ -133,3 +133,22 @@ def test_a_file_that_looks_like_an_option(tmp_path: Path, monkeypatch: pytest.Mo
 )
 def test_level_of_an_unparsed_command_line(argv: list[str], level: str) -> None:
     assert level_in(argv) == level
+
+
+@pytest.mark.parametrize(
+    ("args", "summary"),
+    [
+        (["x.mp4"], None),
+        (["x.mp4", "--summary"], ""),
+        (["--summary", "x.mp4"], ""),
+        (["--summary", "out.md", "x.mp4"], "out.md"),
+        (["--summary", "-y", "x.mp4"], ""),
+        (["--summary=any/name", "x.mp4"], "any/name"),
+        (["-summary", "--", "x.mp4"], ""),
+    ],
+)
+def test_a_file_that_may_be_left_out_takes_no_video(args: list[str], summary: str | None) -> None:
+    params = parse(*args)
+    assert params["summary"] == summary
+    assert params["inputs"] == ("x.mp4",)
+    assert params["overwrite"] is ("-y" in args)

@@ -82,7 +82,9 @@ def test_options_reach_the_engine(calls: list[dict[str, Any]]) -> None:
         "allow_damaged": True,
         "deinterlace": True,
         "fail_under": ("x:mean=1",),
+        "fail_drop": (),
         "heatmap": None,
+        "moments": 0,
         "overwrite": False,
         "progress": None,
     }
@@ -292,7 +294,14 @@ def test_one_output_that_fails_keeps_the_others(
     captured = capsys.readouterr()
     assert captured.out == "45.0494\n"
     assert json.loads(good.read_text())["gates"] == [
-        {"expression": "99", "value": 45.049383, "passed": False}
+        {
+            "expression": "99",
+            "input": "a.mp4",
+            "model": "tiny",
+            "value": 45.049383,
+            "threshold": 99.0,
+            "passed": False,
+        }
     ]
     assert captured.err.splitlines() == [
         "error: gate '99' failed: 'a.mp4' has 45.0494 by 'tiny'",

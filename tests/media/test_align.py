@@ -10,6 +10,7 @@ from conftest import MakeClip
 from rankvqa_cli.errors import InputError, UsageError
 from rankvqa_cli.media import align
 from rankvqa_cli.media.align import find_offset, overlap
+from rankvqa_cli.media.reader import FrameReader
 from rankvqa_cli.types import Alignment, PlannedInput, RawFormat, ReadOptions
 
 from .reading import DEFAULTS, alone, look, plan_pair
@@ -94,7 +95,7 @@ def test_a_still_video_is_aligned_with_no_confidence(make_clip: MakeClip) -> Non
 def test_pictures_stdin_and_very_short_videos_are_not_searched(
     make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(align, "FrameReader", None)
+    monkeypatch.setattr(align, "Thumbnails", None)
     short = alone(look(make_clip("x.mp4", frames=2)))
     piped = alone(look("-", raw=RawFormat(64, 48)))
     moving = alone(look(make_clip("y.mp4", frames=20)))
@@ -104,13 +105,13 @@ def test_pictures_stdin_and_very_short_videos_are_not_searched(
 
 def test_no_more_is_decoded_than_it_takes(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
+    end = FrameReader.close
 
-    class Counting(align.FrameReader):
-        def close(self) -> None:
-            read.append(self.frames_read)
-            super().close()
+    def counted(reader: FrameReader) -> None:
+        read.append(reader.frames_read)
+        end(reader)
 
-    monkeypatch.setattr(align, "FrameReader", Counting)
+    monkeypatch.setattr(FrameReader, "close", counted)
     path = make_clip("x.mp4", frames=200, size="160x96", source=MOVING)
     assert find_offset(*planned_pair(path, path), DEFAULTS, "auto").offset == 0
     assert read == [32, 32]
@@ -130,17 +131,17 @@ def test_other_modes_and_unreadable_files(make_clip: MakeClip) -> None:
 def test_an_interrupted_search_leaves_no_process(
     make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    readers: list[align.FrameReader] = []
+    readers: list[FrameReader] = []
+    begin = FrameReader.open
 
-    class Remembered(align.FrameReader):
-        def open(self) -> None:
-            readers.append(self)
-            super().open()
+    def remembered(reader: FrameReader) -> None:
+        readers.append(reader)
+        begin(reader)
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(align, "FrameReader", Remembered)
+    monkeypatch.setattr(FrameReader, "open", remembered)
     monkeypatch.setattr(align, "best_offset", interrupted)
     path = make_clip("x.mp4", frames=300, size="320x240")
     with pytest.raises(KeyboardInterrupt):

@@ -170,7 +170,6 @@ def test_a_shipped_name_is_taken(
     torch.save(released, path)
     import_checkpoint(path, "mine")
     home = store.home_folder()
-    for module in ("manifest", "convert"):
-        monkeypatch.setattr(f"rankvqa_cli.models.{module}.shipped_folder", lambda: home)
+    monkeypatch.setattr("rankvqa_cli.models.manifest.shipped_folder", lambda: home)
     with pytest.raises(UsageError, match="shipped"):
         import_checkpoint(path, "mine", overwrite=True)

@@ -54,6 +54,17 @@ def test_what_is_written_is_read_back(little: Path) -> None:
         assert torch.equal(read[name], tensor)
 
 
+def test_a_header_whose_length_looks_like_a_pickle_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "little.safetensors"
+    for length in range(1, 1200, 4):
+        write_model(path, dataclasses.replace(HEADER, provenance="x" * length), tensors())
+        if path.read_bytes()[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+            break
+    else:
+        pytest.fail("no such length came up")
+    assert read_model(path)[0].provenance == "x" * length
+
+
 def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
     shas = {write_model(tmp_path / f"{i}.safetensors", HEADER, tensors()) for i in range(8)}
     assert len(shas) == 1

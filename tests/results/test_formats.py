@@ -70,7 +70,7 @@ def test_json_has_exactly_the_promised_keys() -> None:
         "decode_errors",
     ]
     assert list(only["alignment"]) == ["offset", "confidence"]
-    assert list(data["gates"][0]) == ["expression", "value", "passed"]
+    assert list(data["gates"][0]) == ["expression", "input", "model", "value", "threshold", "passed"]
 
 
 def test_json_values() -> None:
@@ -80,9 +80,10 @@ def test_json_values() -> None:
     assert only["frames"][29] == {"index": 29, "pts_time": 0.967633, "score": 50.123457}
     assert only["clips"][2] == {"start": 18, "end": 30, "score": 50.0, "padded": True}
     assert only["alignment"] == {"offset": -1, "confidence": 0.9123}
+    of = {"input": "a.mp4", "model": "tiny", "value": 40.0}
     assert data["gates"] == [
-        {"expression": "p5=39", "value": 40.0, "passed": True},
-        {"expression": "tiny:min=99", "value": 40.0, "passed": False},
+        {"expression": "p5=39", **of, "threshold": 39.0, "passed": True},
+        {"expression": "tiny:min=99", **of, "threshold": 99.0, "passed": False},
     ]
 
 

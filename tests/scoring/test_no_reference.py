@@ -13,9 +13,7 @@ from made_ensemble import make_ensemble
 
 import rankvqa_cli
 from rankvqa_cli.errors import DamagedError, ModelError, UsageError
-from rankvqa_cli.media.reader import FrameReader
 from rankvqa_cli.results.report import report_json
-from rankvqa_cli.scoring import runner
 from rankvqa_cli.scoring.summary import with_disagreement
 from rankvqa_cli.types import MemberView, Report, Result
 
@@ -26,20 +24,6 @@ MakeClip = Callable[..., Path]
 def ensemble(tmp_path: Path) -> Path:
     (tmp_path / "ensemble").mkdir()
     return make_ensemble(tmp_path / "ensemble")
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often each file was decoded for scoring."""
-    count: Counter[str] = Counter()
-
-    class Counting(FrameReader):
-        def __enter__(self) -> FrameReader:
-            count[Path(self._planned.info.spec.path).name] += 1
-            return super().__enter__()
-
-    monkeypatch.setattr(runner, "FrameReader", Counting)
-    return count
 
 
 def score(inputs: object, reference: object = None, **options: object) -> Report:

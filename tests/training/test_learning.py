@@ -12,11 +12,19 @@ import torch
 from rankvqa_cli.errors import InputError, ModelError
 from rankvqa_cli.models import registry
 from rankvqa_cli.models.patchnet import TINY
-from rankvqa_cli.training.datasets import BatchOptions, Sampler, load_corpus, shift_colour, split_by_content
+from rankvqa_cli.training.datasets import (
+    BatchOptions,
+    Sampler,
+    as_clip,
+    load_corpus,
+    shift_colour,
+    split_by_content,
+)
 from rankvqa_cli.training.loop import LoopOptions, learning_rate
 from rankvqa_cli.training.losses import log_distance, ranking_loss, scale_loss
 from rankvqa_cli.training.student import StudentOptions, above_floor, train_student
-from rankvqa_cli.training.tasks import RankedModule
+from rankvqa_cli.training.tasks import RankedModule, RankingTask
+from rankvqa_cli.training.taught import student_weights
 
 BATCH = BatchOptions(groups=2, slots=3, frames=2, colour=0.5)
 
@@ -148,6 +156,43 @@ def test_training_moves_the_loss(corpus: Path, tmp_path: Path) -> None:
     train_student(corpus, tmp_path / "run", tmp_path / "m.safetensors", "tiny", options, lines.append)
     totals = [float(line.split("total ")[1].split()[0]) for line in lines if "total" in line]
     assert totals[-1] < totals[0]
+
+
+def test_a_student_without_colour_does_not_see_it(corpus: Path, tmp_path: Path) -> None:
+    out = tmp_path / "grey.safetensors"
+    _train(corpus, tmp_path / "run", out, replace(_options(3), colour=False))
+    model = registry.load(str(out))
+    luma = torch.full((2, 32, 32), 90, dtype=torch.uint8)
+    grey, pink = (torch.full((2, 2, 16, 16), value, dtype=torch.uint8) for value in (128, 160))
+    turned = model.score_clips(as_clip(luma, grey), [as_clip(luma, pink), as_clip(luma + 9, grey)])
+    assert turned[0].distance == 0
+    assert turned[1].distance > 0
+
+
+def test_what_is_not_taught_does_not_move_a_student(corpus: Path) -> None:
+    """Where pairs are ranked by construction alone, other labels move the curve and leave the network."""
+    from rankvqa_cli.models.patchnet import PatchNet
+
+    shard = load_corpus(corpus)[0]
+
+    def gradients(teach: str, label: float) -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        task = RankingTask(PatchNet(TINY), [shard], [], BATCH, student_weights(teach), 1)
+        batch = task.sampler.batch(0)
+        task.sampler.batch = lambda index: replace(batch, label=batch.label * 0 + label)  # type: ignore[method-assign]
+        torch.stack(list(task.losses(0).values())).sum().backward()
+        network = [p.grad for p in task.module.network.parameters() if p.grad is not None]
+        assert task.module.log_slope.grad is not None
+        return [*network, task.module.log_slope.grad]
+
+    *network, curve = gradients("order", 0)
+    *as_before, moved = gradients("order", 100)
+    assert any(each.abs().sum() > 0 for each in network)
+    assert all(torch.equal(one, other) for one, other in zip(network, as_before, strict=True))
+    assert not torch.equal(curve, moved)
+    *taught, _ = gradients("order,label", 0)
+    *retaught, _ = gradients("order,label", 100)
+    assert not all(torch.equal(one, other) for one, other in zip(taught, retaught, strict=True))
 
 
 def test_checkpoint_of_another_run_is_refused(corpus: Path, tmp_path: Path) -> None:

@@ -18,12 +18,12 @@ from rankvqa_cli.training.datasets import BatchOptions, Sampler, load_corpus, to
 from rankvqa_cli.training.frozen import AS_THEY_ARE
 from rankvqa_cli.training.held_out import codec_votes, measure_held_out
 from rankvqa_cli.training.loop import LoopOptions
+from rankvqa_cli.training.taught import teacher_weights
 from rankvqa_cli.training.teacher import (
     TeacherOptions,
     read_teacher,
     teacher_config,
     train_teacher,
-    weights_of,
 )
 from rankvqa_cli.training.teacher_task import TeacherModule, TeacherTask, place_distances
 from rankvqa_cli.types import FrameFormat
@@ -96,7 +96,7 @@ def test_a_run_that_was_broken_off_gives_the_same_file(corpus: Path, tmp_path: P
 
 def test_it_learns_the_order_that_holds_by_construction(corpus: Path) -> None:
     shard = load_corpus(corpus)[0]
-    task = TeacherTask(module(), [shard], [], BATCH, weights_of("order"), 1)
+    task = TeacherTask(module(), [shard], [], BATCH, teacher_weights("order"), 1)
     optimiser = torch.optim.Adam(task.module.parameters(), lr=0.01)
 
     def order() -> float:
@@ -112,11 +112,11 @@ def test_it_learns_the_order_that_holds_by_construction(corpus: Path) -> None:
 
 
 def test_only_what_is_taught_has_a_weight() -> None:
-    weights = weights_of("order, damage")
+    weights = teacher_weights("order, damage")
     assert (weights.order, weights.label, weights.damage, weights.amount) == (1.0, 0.0, 1.0, 1.0)
-    assert weights_of(None) == weights_of("order,label,damage")
+    assert teacher_weights(None) == teacher_weights("order,label,damage")
     with pytest.raises(UsageError, match="opinion"):
-        weights_of("opinion")
+        teacher_weights("opinion")
 
 
 def test_damage_ranks_across_sources_and_labels_within(corpus: Path) -> None:
@@ -124,7 +124,7 @@ def test_damage_ranks_across_sources_and_labels_within(corpus: Path) -> None:
     shard = load_corpus(corpus)[0]
     damage = {"moving": np.random.default_rng(0).normal(size=shard.distorted.shape[:2]).astype(np.float32)}
     options = BatchOptions(groups=2, slots=3, frames=1, colour=0.0, crop=64)
-    task = TeacherTask(module().eval(), [shard], [], options, weights_of(None), 1, damage)
+    task = TeacherTask(module().eval(), [shard], [], options, teacher_weights(None), 1, damage)
     batch = task.sampler.batch(0)
     assert torch.isfinite(batch.damage).all()
     task.sampler.batch = lambda index: batch  # type: ignore[method-assign]

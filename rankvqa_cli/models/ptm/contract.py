@@ -12,7 +12,7 @@ from torch import Tensor
 from rankvqa_cli.errors import ModelError
 
 Adapter = Literal["onnx", "transformers", "native"]
-View = Literal["crops", "detail", "whole"]
+View = Literal["crops", "detail", "whole", "half", "half-detail", "quarter", "quarter-detail"]
 
 
 class FrozenNetwork(Protocol):
@@ -39,8 +39,8 @@ class FrozenNetwork(Protocol):
         """
         ...
 
-    def to(self, device: torch.device) -> FrozenNetwork:
-        """Compute there, where the adapter can; float32 always. Returns self."""
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> FrozenNetwork:
+        """Compute there, and in float32 or bfloat16, where the adapter can; vectors are float32. Returns self."""
         ...
 
 

@@ -133,10 +133,11 @@ def _diagonal(blocks: Sequence[Tensor]) -> Tensor:
 def _ridge(x: Tensor, y: Tensor, components: int) -> Tensor:
     """(D, components) to multiply centred ``x`` (N, D) with: ridge regression at the first of SHRINKAGES, then what
     each weaker one adds."""
-    values, vectors = torch.linalg.eigh(x @ x.T)  # by (N, N): D is often above N
-    target = vectors.T @ y
-    found = [
-        x.T @ (vectors @ (target / (values.clamp_min(0) + penalty * x.shape[1])))
-        for penalty in SHRINKAGES[:components]
-    ]
+    short = x.shape[1] < x.shape[0]  # the smaller of the two matrices says the same
+    values, vectors = torch.linalg.eigh(x.T @ x if short else x @ x.T)
+    target = vectors.T @ (x.T @ y if short else y)
+    found = []
+    for penalty in SHRINKAGES[:components]:
+        solved = vectors @ (target / (values.clamp_min(0) + penalty * x.shape[1]))
+        found.append(solved if short else x.T @ solved)
     return torch.stack([found[0], *(b - a for a, b in pairwise(found))], dim=1)

@@ -14,7 +14,7 @@ from rankvqa_cli.models.contract import Clip, Opinion
 from rankvqa_cli.models.ptm.contract import FrozenNetwork
 from rankvqa_cli.models.ptm.ensemble import Ensemble, member_path, open_members, read_ensemble
 from rankvqa_cli.models.ptm.fusion import Fusion, FusionConfig
-from rankvqa_cli.models.ptm.views import features
+from rankvqa_cli.models.ptm.views import Moment
 from rankvqa_cli.models.store import ModelFile, read_model
 from rankvqa_cli.types import ModelInfo
 
@@ -53,14 +53,14 @@ class Ptm:
         ]
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Ptm:
-        """Members compute on ``device`` where their adapters can, in float32 whatever ``dtype``; the head is tiny."""
+        """Members compute on ``device`` and in ``dtype`` where their adapters can; the head is tiny."""
         for network in self._networks:
-            network.to(device)
+            network.to(device, dtype)
         return self
 
     def _features(self, clip: Clip) -> list[Tensor]:
-        pictures = colour.rgb(clip)
-        return [features(network, pictures, self._views).cpu() for network in self._networks]
+        moment = Moment(colour.rgb(clip), self._views)
+        return [moment.features(network).cpu() for network in self._networks]
 
 
 def load_ptm(path: Path, expected_sha256: str | None = None) -> Ptm:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.patchnet import PatchNet, PatchNetConfig, Units
 from rankvqa_cli.models.ptm.contract import Adapter, require_vectors
+from rankvqa_cli.models.ptm.expert import Expert, ExpertConfig
 from rankvqa_cli.models.store import ModelFile, read_model
 
 #: Weights of red and blue in luma (ITU-R BT.709), the matrix in which the project's networks were trained.
@@ -25,20 +26,37 @@ KR, KB = 0.2126, 0.0722
 NOMINAL = Units(luma_gain=4.0, luma_zero=0.5, chroma_gain=4.0, chroma_zero=0.0)
 
 
-class Pyramid(nn.Module):
+class Reader(Protocol):
+    """What reads vectors from a network's file. ``layers`` are what it can read, the first by default; ``least`` is the
+    smallest side of a picture."""
+
+    frames: int
+    least: int
+
+    @property
+    def layers(self) -> tuple[str, ...]: ...
+
+    @property
+    def network(self) -> nn.Module: ...
+
+    def read(self, pictures: Tensor, layer: str) -> Tensor:
+        """RGB in 0 to 1, (N, 3, H, W) or clips (N, T, 3, H, W), to (N, D) float32."""
+        ...
+
+
+class Pyramid:
     """PatchNet's description of single pictures: mean and standard deviation over space of every map of the pyramid."""
 
-    layer = "pyramid"
+    layers = ("pyramid",)
     frames = 1
     least = 32
 
     def __init__(self, header: ModelFile, tensors: dict[str, Tensor]) -> None:
-        super().__init__()
         self.network = PatchNet(PatchNetConfig.from_json(header.config))
         self.network.load_state_dict({name: value.float() for name, value in tensors.items()})
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """(N, 3, H, W) RGB in 0 to 1 -> (N, D); rows and columns beyond a multiple of 16 are left out."""
+    def read(self, pictures: Tensor, layer: str) -> Tensor:
+        """Rows and columns beyond a multiple of 16 are left out."""
         height, width = (size // 16 * 16 for size in pictures.shape[-2:])
         red, green, blue = pictures[..., :height, :width].unbind(dim=1)
         luma = KR * red + (1 - KR - KB) * green + KB * blue
@@ -47,9 +65,30 @@ class Pyramid(nn.Module):
         return torch.cat([f(level.float()) for level in levels.pyramid for f in (_mean, _deviation)], dim=1)
 
 
-Reader: TypeAlias = Callable[[ModelFile, dict[str, Tensor]], Pyramid]
+class ExpertReader:
+    """An expert's vector with its outputs, or what it pools from all of its maps."""
+
+    layers = ("vector", "pooled")
+    least = 64
+
+    def __init__(self, header: ModelFile, tensors: dict[str, Tensor]) -> None:
+        config = ExpertConfig.from_json(header.config)
+        self.frames = config.frames
+        self.network = Expert(config)
+        self.network.load_state_dict({name: value.float() for name, value in tensors.items()})
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def read(self, pictures: Tensor, layer: str) -> Tensor:
+        pooled = self.network.pooled(pictures)
+        if layer == "pooled":
+            return pooled
+        vector = self.network.embed(pooled)
+        return torch.cat([vector, self.network.head(vector)], dim=1)
+
+
+MakeReader: TypeAlias = Callable[[ModelFile, dict[str, Tensor]], Reader]
 #: Architecture of the model file to what reads vectors from it.
-READERS: dict[str, Reader] = {"patchnet": Pyramid}
+READERS: dict[str, MakeReader] = {"patchnet": Pyramid, "expert": ExpertReader}
 
 
 class NativeNetwork:
@@ -69,27 +108,31 @@ class NativeNetwork:
                 f"{str(file)!r} is of the architecture {header.architecture!r}, of which no vectors are known ({known})"
             )
         try:
-            self._reader = READERS[header.architecture](header, tensors).eval().requires_grad_(False)
+            self._reader = READERS[header.architecture](header, tensors)
         except (RuntimeError, TypeError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ModelError(
                 f"{str(file)!r}: header and tensors do not belong together ({reason}); get it again"
             ) from error
-        if layer not in ("", self._reader.layer):
-            raise ModelError(f"{str(file)!r} has no layer {layer!r}: it has {self._reader.layer}")
-        self.layer = self._reader.layer
+        self._reader.network.eval().requires_grad_(False)
+        layers = self._reader.layers
+        if layer not in ("", *layers):
+            raise ModelError(f"{str(file)!r} has no layer {layer!r}: it has {', '.join(layers)}")
+        self.layer = layer or layers[0]
         self.frames = self._reader.frames
         self.least = self._reader.least
-        self.dimension = int(self.vectors(torch.zeros(1, 3, self.least, self.least)).shape[1])
+        self._device, self._half = torch.device("cpu"), False
+        clip = (self.frames,) if self.frames > 1 else ()
+        self.dimension = int(self.vectors(torch.zeros(1, *clip, 3, self.least, self.least)).shape[1])
 
     def vectors(self, pictures: Tensor) -> Tensor:
-        with torch.no_grad():
-            device = next(self._reader.parameters()).device
-            found = self._reader(pictures.to(device, torch.float32))
+        with torch.no_grad(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
+            found = self._reader.read(pictures.to(self._device, torch.float32), self.layer)
         return require_vectors(self.file, found.cpu(), len(pictures))
 
-    def to(self, device: torch.device) -> NativeNetwork:
-        self._reader.to(device)
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> NativeNetwork:
+        self._reader.network.to(device)
+        self._device, self._half = device, dtype == torch.bfloat16
         return self
 
 

@@ -51,7 +51,7 @@ class OnnxNetwork:
         found = [self._run(part) for part in torch.split(pictures.cpu().to(torch.float32), step)]
         return require_vectors(self.file, torch.cat(found), len(pictures))
 
-    def to(self, device: torch.device) -> OnnxNetwork:
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> OnnxNetwork:
         import onnxruntime
 
         if device.type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():

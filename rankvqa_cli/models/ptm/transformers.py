@@ -63,7 +63,7 @@ class TransformersNetwork:
             raise ModelError(f"{str(self.file)!r} cannot take pictures of {shape}: {_line(error)}") from error
         return require_vectors(self.file, self._read(found).cpu(), len(pictures))
 
-    def to(self, device: torch.device) -> TransformersNetwork:
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> TransformersNetwork:
         self._model.to(device)
         return self
 

@@ -18,6 +18,8 @@ from torch import Tensor
 from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.ptm.contract import FrozenNetwork, View
 
+#: Views of the whole picture at less than its size, and how many times less.
+REDUCED = {"half": 2, "quarter": 4}
 #: Below this, a difference of two features counts as none.
 FLOOR = 1e-3
 
@@ -30,9 +32,12 @@ class Views:
     ``seen`` lists what makes the features, each as long as the network's vector, in this order:
 
     - ``crops``: the mean of the crops' vectors
-    - ``detail``: the mean over crops of log(|v(x) - v(s)| + 0.001), with the crop x and s, the same of the picture
-      reduced by ``soften`` (area) and enlarged again (bicubic)
+    - ``detail``: the mean over crops of log(|v(x) - v(s)| + 0.001), with the crop x and s, x reduced by ``soften``
+      (area) and enlarged again (bicubic)
     - ``whole``: the vector of the whole picture, its shorter side reduced to ``crop``
+    - ``half``, ``quarter``: the vector of the whole picture at that share of its size (area mean)
+    - ``half-detail``, ``quarter-detail``: log(|v(x) - v(s)| + 0.001) of these. What was enlarged many times has no
+      detail at native resolution to tell how often, but there it has
     """
 
     crop: int = 448
@@ -53,27 +58,58 @@ class Views:
         return dimension * len(self.seen)
 
 
-def features(network: FrozenNetwork, pictures: Tensor, views: Views) -> Tensor:
-    """(T, 3, H, W) float32 RGB in 0 to 1 -> (features,) float32 of one moment.
+class Moment:
+    """Frames of one moment, (T, 3, H, W) float32 RGB in 0 to 1, and what is cut out of them, once for all members."""
 
-    ``network.frames`` frames are taken from the middle of the T, which must be as many or more. A picture smaller than
-    the network needs is continued by mirroring. Raises ModelError as ``network.vectors`` does.
-    """
-    first = (len(pictures) - network.frames) // 2
-    if first < 0:
-        raise ModelError(f"{str(network.file)!r} needs {network.frames} frames, and is given {len(pictures)}")
-    x = pictures[first : first + network.frames]
-    size = network.side or max(views.crop, network.least)
-    crops = _crops(mirrored(x, network.side or network.least), size, views)
-    found = {}
-    if "crops" in views.seen or "detail" in views.seen:
-        found["crops"] = vectors = _vectors(network, crops)
-    if "detail" in views.seen:
-        soft = _crops(mirrored(softened(x, views.soften), network.side or network.least), size, views)
-        found["detail"] = torch.log((vectors - _vectors(network, soft)).abs() + FLOOR)
-    if "whole" in views.seen:
-        found["whole"] = _vectors(network, [mirrored(_whole(x, size, network.side), network.least)])
-    return torch.cat([found[name].mean(dim=0) for name in views.seen])
+    def __init__(self, pictures: Tensor, views: Views) -> None:
+        self._pictures, self._views = pictures, views
+        self._cut: dict[tuple[int, int, int], Tensor] = {}
+        self._soft: dict[tuple[int, int, int], Tensor] = {}
+
+    def features(self, network: FrozenNetwork) -> Tensor:
+        """(features,) float32 of one member.
+
+        ``network.frames`` frames are taken from the middle of the T, which must be as many or more. A picture smaller
+        than the network needs is continued by mirroring. Raises ModelError as ``network.vectors`` does.
+        """
+        count, views = len(self._pictures), self._views
+        first = (count - network.frames) // 2
+        if first < 0:
+            raise ModelError(f"{str(network.file)!r} needs {network.frames} frames, and is given {count}")
+        size = network.side or max(views.crop, network.least)
+        key = (network.frames, size, network.side or network.least)
+        x = self._pictures[first : first + network.frames]
+        found = {}
+        if "crops" in views.seen or "detail" in views.seen:
+            if key not in self._cut:
+                self._cut[key] = torch.stack(_crops(mirrored(x, key[2]), size, views))  # V, T, 3, h, w
+            found["crops"] = vectors = _vectors(network, self._cut[key])
+        if "detail" in views.seen:
+            found["detail"] = self._detail(network, key, vectors)
+        for name, factor in REDUCED.items():
+            if name in views.seen or f"{name}-detail" in views.seen:
+                key = (network.frames, factor, network.side or network.least)
+                if key not in self._cut:
+                    self._cut[key] = _reduced(x, factor, network.side, network.least).unsqueeze(0)
+                found[name] = vectors = _vectors(network, self._cut[key])
+                if f"{name}-detail" in views.seen:
+                    found[f"{name}-detail"] = self._detail(network, key, vectors)
+        if "whole" in views.seen:
+            whole = mirrored(_whole(x, size, network.side), network.least)
+            found["whole"] = _vectors(network, whole.unsqueeze(0))
+        return torch.cat([found[name].mean(dim=0) for name in views.seen])
+
+    def _detail(self, network: FrozenNetwork, key: tuple[int, int, int], vectors: Tensor) -> Tensor:
+        """(V, dimension) by how much the vectors of what is cut out move where it is softened."""
+        cut = self._cut[key]
+        if key not in self._soft:
+            self._soft[key] = softened(cut.flatten(0, 1), self._views.soften).view_as(cut)
+        return torch.log((vectors - _vectors(network, self._soft[key])).abs() + FLOOR)
+
+
+def features(network: FrozenNetwork, pictures: Tensor, views: Views) -> Tensor:
+    """``Moment.features`` of a moment that only one member sees."""
+    return Moment(pictures, views).features(network)
 
 
 def softened(x: Tensor, factor: int) -> Tensor:
@@ -120,7 +156,13 @@ def _whole(x: Tensor, size: int, side: int | None) -> Tensor:
     return F.interpolate(x, size=reduced, mode="bilinear", antialias=True).clamp_(0, 1)
 
 
-def _vectors(network: FrozenNetwork, views: list[Tensor]) -> Tensor:
-    """(V, dimension): a picture network sees the one frame of each view, a clip network all of its frames."""
-    batch = torch.stack(views)  # V, T, 3, h, w
-    return network.vectors(batch.squeeze(1) if network.frames == 1 else batch)
+def _reduced(x: Tensor, factor: int, side: int | None, least: int) -> Tensor:
+    small = F.avg_pool2d(x, factor, ceil_mode=True, count_include_pad=False)
+    if side is not None:
+        return F.interpolate(small, size=(side, side), mode="bilinear", antialias=True).clamp_(0, 1)
+    return mirrored(small, least)
+
+
+def _vectors(network: FrozenNetwork, views: Tensor) -> Tensor:
+    """(V, T, 3, h, w) -> (V, dimension): a picture network sees the one frame of each view, a clip network all."""
+    return network.vectors(views.squeeze(1) if network.frames == 1 else views)

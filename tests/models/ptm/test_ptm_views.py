@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 from made_onnx import small_network
 from torch import Tensor
 
+from rankvqa_cli.models.ptm.contract import View
 from rankvqa_cli.models.ptm.onnx import OnnxNetwork
-from rankvqa_cli.models.ptm.views import FLOOR, Views, features, mirrored, softened
+from rankvqa_cli.models.ptm.views import FLOOR, Moment, Views, features, mirrored, softened
 
 
 @pytest.fixture
@@ -60,8 +62,8 @@ def test_crops_reach_every_edge_at_native_resolution(size: tuple[int, int], coun
 def test_small_tall_and_flat_pictures_have_finite_features(
     network: OnnxNetwork, size: tuple[int, int], level: float
 ) -> None:
-    found = features(network, torch.full((1, 3, *size), level), Views(seen=("crops", "detail", "whole")))
-    assert found.shape == (3 * network.dimension,)
+    found = features(network, torch.full((1, 3, *size), level), Views(seen=get_args(View)))
+    assert found.shape == (len(get_args(View)) * network.dimension,)
     assert bool(torch.isfinite(found).all())
 
 
@@ -72,6 +74,22 @@ def test_detail_is_the_floor_where_there_is_none_and_grows_with_sharpness(networ
     sharp = torch.rand(1, 3, 240, 240, generator=torch.Generator().manual_seed(0))
     blurred = softened(softened(sharp, 4), 4)
     assert bool((features(network, sharp, views) > features(network, blurred, views)).all())
+
+
+def test_half_and_quarter_are_the_whole_picture_reduced(network: OnnxNetwork) -> None:
+    picture = torch.rand(1, 3, 960, 1000, generator=torch.Generator().manual_seed(0))
+    for name, factor in (("half", 2), ("quarter", 4)):
+        reduced = torch.nn.functional.avg_pool2d(picture, factor)
+        for view, same in ((name, "crops"), (f"{name}-detail", "detail")):
+            found = features(network, picture, Views(seen=(view,)))  # type: ignore[arg-type]
+            expected = features(network, reduced, Views(crop=500, seen=(same,)))  # type: ignore[arg-type]
+            torch.testing.assert_close(found, expected)
+
+
+def test_members_of_one_moment_see_the_same(network: OnnxNetwork) -> None:
+    picture = torch.rand(1, 3, 300, 500, generator=torch.Generator().manual_seed(0))
+    moment = Moment(picture, Views(crop=224, seen=("crops", "detail", "half-detail")))
+    assert torch.equal(moment.features(network), moment.features(network))
 
 
 def test_mirroring_continues_without_a_seam() -> None:

@@ -1,0 +1,52 @@
+"""How every job of a batch is scored: the options of ``vqa-score score``, for all of them alike."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+from rankvqa_cli.types import InputSpec, RawFormat, ReadOptions
+
+#: Options that say where and how fast jobs are scored, or that a key holds in another form.
+_NOT_MEASURED = ("models", "device", "threads")
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """``scoring.engine.score``'s arguments of the same names. ``raw`` and ``ref_raw`` describe headerless files."""
+
+    models: tuple[str, ...] = ()
+    raw: RawFormat | None = None
+    ref_raw: RawFormat | None = None
+    seek: float = 0.0
+    duration: float | None = None
+    frames: int | None = None
+    align: str | int = "auto"
+    hop: int | None = None
+    sample: float = 0.5
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+    pool: str = "mean"
+    allow_short: bool = False
+    allow_damaged: bool = False
+    deinterlace: bool = False
+
+    @property
+    def read(self) -> ReadOptions:
+        return ReadOptions(self.seek, self.duration, self.frames, self.threads, self.deinterlace)
+
+    @property
+    def identity(self) -> str:
+        """Everything that a score depends on, but files and models."""
+        chosen = {
+            name: value for name, value in dataclasses.asdict(self).items() if name not in _NOT_MEASURED
+        }
+        return json.dumps(chosen, sort_keys=True, default=str)
+
+    def distorted(self, path: str) -> InputSpec:
+        return InputSpec(path, self.raw)
+
+    def reference(self, path: str) -> InputSpec:
+        return InputSpec(path, self.ref_raw)

@@ -1,0 +1,225 @@
+"""``vqa-score compare``: codecs held against an anchor, by what a batch has scored or after scoring it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rankvqa_cli.cli import options
+from rankvqa_cli.cli.batch import check_outputs, output_files
+from rankvqa_cli.cli.batch_options import Settings, batch_options, teller
+from rankvqa_cli.cli.options import option, stack
+from rankvqa_cli.cli.score import check_models, settle_overwrite
+from rankvqa_cli.cli.talk import Talk
+from rankvqa_cli.errors import ExitCode, OutputError, UsageError
+from rankvqa_cli.results import writers
+from rankvqa_cli.results.writers import STDOUT, Target
+
+if TYPE_CHECKING:
+    from rankvqa_cli.results.batch import Batch
+    from rankvqa_cli.results.comparison import Comparison
+    from rankvqa_cli.results.measured import Columns, Measured
+
+SUFFIXES = {".md": "md", ".markdown": "md", ".csv": "csv", ".json": "json"}
+
+EPILOG = """\b
+Examples:
+  vqa-score compare jobs.csv --anchor x264 -o bd.md
+  vqa-score compare scores.csv --anchor x264 --codec-column codec,preset -o bd.json -o bd.csv
+
+\b
+Exit codes: those of 'vqa-score batch'; 3 also where nothing of a codec can be compared with the anchor.
+"""
+
+
+@click.command(
+    "compare",
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    short_help="Compare codecs.",
+)
+@click.argument("source", metavar="JOBS|SCORES")
+@stack(
+    "Comparing",
+    option("--anchor", required=True, metavar="CODEC", help="The codec that the others are held against."),
+    option(
+        "--codec-column",
+        "codec",
+        default="codec",
+        show_default=True,
+        metavar="COL[,COL]",
+        help="Columns that name the codec, with its preset perhaps.",
+    ),
+    option(
+        "--content-column",
+        "content",
+        metavar="COL",
+        help="Column of contents.  [default: content, or the reference]",
+    ),
+    option(
+        "--bitrate-column",
+        "bitrate",
+        metavar="COL",
+        help="Bitrates in kbit/s.  [default: those of the video streams]",
+    ),
+    option("--draws", default=2000, show_default=True, type=click.IntRange(100), help="Resamples."),
+    option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed of the resamples."),
+)
+@batch_options
+@stack(
+    "Output",
+    option(
+        "-o",
+        "outputs",
+        metavar="FILE",
+        multiple=True,
+        help="Write the comparison to FILE (.md, .csv, .json), repeatable; - is stdout.  [default: Markdown on stdout]",
+    ),
+    option(
+        "--scores", metavar="FILE", help="Where scores of JOBS are kept.  [default: JOBS.scored.ndjson here]"
+    ),
+    option("-y", "overwrite", is_flag=True, help="Overwrite output files."),
+    option("-n", "never_overwrite", is_flag=True, help="Never overwrite, never ask."),
+)
+@options.talk_options
+@click.pass_obj
+def command(
+    talk: Talk,
+    source: str,
+    anchor: str,
+    codec: str,
+    content: str | None,
+    bitrate: str | None,
+    draws: int,
+    seed: int,
+    settings: Settings,
+    outputs: tuple[str, ...],
+    scores: str | None,
+    overwrite: bool,
+    never_overwrite: bool,
+    loglevel: str,
+    no_progress: bool,
+) -> int:
+    """Rate-quality curves by content and codec, BD-rate and BD-quality (PCHIP and Akima) against an anchor, with
+    intervals over contents and a paired test.
+
+    SCORES is what 'vqa-score batch' has written (.csv or .json). JOBS, a list or a folder as for batch, is scored
+    first, as far as it is not yet.
+    """
+    writers.require_stdout()
+    check_models(settings.scoring.models)
+    targets = [_target(path) for path in outputs or (STDOUT,)]
+    overwrite = settle_overwrite(targets, overwrite, never_overwrite, may_ask=True)
+    writers.check(targets, [source], inputs_scored=1, overwrite=overwrite)
+    from rankvqa_cli.results.comparing import compare
+    from rankvqa_cli.results.measured import Columns, encodes_of
+
+    columns = Columns(tuple(name.strip() for name in codec.split(",")), content, bitrate)
+    measured, batch = _measured(talk, source, anchor, settings, columns, scores)
+    encodes, left_out, code = encodes_of(measured, columns, settings.scoring.pool)
+    comparison = compare(
+        encodes,
+        anchor,
+        draws=draws,
+        seed=seed,
+        source=source,
+        argv=("vqa-score", *sys.argv[1:]),
+        pool=settings.scoring.pool,
+        rates=columns.rates,
+        warnings=left_out,
+    )
+    deliver(talk, comparison, batch, targets, overwrite=overwrite)
+    return max(code, verdict(talk, comparison))
+
+
+def _measured(
+    talk: Talk,
+    source: str,
+    anchor: str,
+    settings: Settings,
+    columns: Columns,
+    scores: str | None,
+) -> tuple[list[Measured], Batch | None]:
+    """Every job of ``source`` by every model, and the batch where there is one; jobs are scored first."""
+    from rankvqa_cli.results.comparing import require_anchor
+    from rankvqa_cli.results.measured import (
+        codec_of,
+        is_scored,
+        measured_in,
+        read_batch,
+        read_measured,
+        require_columns,
+    )
+
+    path = Path(source)
+    if is_scored(path):
+        if path.suffix.lower() != ".json":
+            return read_measured(path), None
+        batch = read_batch(path)
+        return measured_in(batch), batch
+    from rankvqa_cli.batch.run import run_batch
+
+    work = settings.work()
+    listed = settings.read_jobs(source)
+    require_columns(columns, listed.names)
+    require_anchor(anchor, (codec_of(job.row, job.columns, columns) for job in listed.jobs))
+    _, journal = output_files([] if scores is None else [scores], source)
+    check_outputs([], journal, listed, overwrite=True)
+    batch = run_batch(
+        listed,
+        settings.options_for(listed),
+        journal,
+        work,
+        keep_going=settings.keep_going,
+        argv=("vqa-score", *sys.argv[1:]),
+        say=teller(talk),
+    )
+    return measured_in(batch), batch
+
+
+def _target(path: str) -> Target:
+    """Where a comparison goes. Raises UsageError for a format that it has not."""
+    if path == STDOUT:
+        return Target(path, "md")
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(f"{path!r}: a comparison is written as {', '.join(SUFFIXES)}")
+    return Target(path, SUFFIXES[suffix])
+
+
+def deliver(
+    talk: Talk, comparison: Comparison, batch: Batch | None, targets: Sequence[Target], *, overwrite: bool
+) -> None:
+    """Say the warnings and write every target. Raises the first failure after all. ``batch`` is what was compared, None
+    where only its table is known."""
+    from rankvqa_cli.results.comparison_files import RENDERERS
+
+    for warning in comparison.warnings:
+        talk.warning(warning)
+    failures: list[OutputError] = []
+    for target in targets:
+        try:
+            writers.write_data(
+                RENDERERS[target.format](comparison).encode(), target.path, overwrite=overwrite
+            )
+        except OutputError as error:
+            failures.append(error)
+    for failure in failures[1:]:
+        talk.error(str(failure))
+    if failures:
+        raise failures[0]
+
+
+def verdict(talk: Talk, comparison: Comparison) -> int:
+    """The exit code that the comparison itself makes: a codec of which nothing could be compared is an error."""
+    code = ExitCode.OK
+    for codec in comparison.codecs[1:]:
+        own = [each for each in comparison.summaries if each.codec == codec]
+        if not any(each.bd_rate.contents or each.bd_quality.contents for each in own):
+            talk.error(f"nothing of {codec!r} can be compared with {comparison.anchor!r}: see the warnings")
+            code = ExitCode.INPUT
+    return code

@@ -1,0 +1,64 @@
+"""``vqa-score train --model expert``: its own options, and what is done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rankvqa_cli.training.expert import ExpertOptions
+    from rankvqa_cli.training.loop import LoopOptions
+
+EXPERT = "expert"
+TASKS = ("rank", "distortion", "content", "motion")
+FILE = click.Path(dir_okay=False, path_type=Path)
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def expert_options(function: Function) -> Function:
+    """``task`` and ``labels``, one parameter each."""
+    stack = (
+        click.option("--task", type=click.Choice(TASKS), help="expert: what it is trained for."),
+        click.option("--labels", type=FILE, help="expert, rank: a full-reference model file to learn from."),
+    )
+    for option in reversed(stack):
+        function = option(function)
+    return function
+
+
+def require_task(model: str, task: str | None, labels: Path | None) -> None:
+    """UsageError where the options of an expert are given to another training, or one lacks its own."""
+    if (model == EXPERT) != (task is not None):
+        raise click.UsageError(f"--task is for --model {EXPERT}, which needs it: one of {', '.join(TASKS)}")
+    if (task == "rank") != (labels is not None):
+        raise click.UsageError("--labels is for --task rank, which needs it")
+
+
+def expert_settings(
+    task: str,
+    labels: Path | None,
+    frozen: tuple[Path, ...],
+    loop: LoopOptions,
+    groups: int,
+    crop: int | None,
+    *,
+    tiny: bool,
+) -> ExpertOptions:
+    """What the options ask for; what they leave open is as in ``ExpertOptions``."""
+    from dataclasses import replace
+
+    from rankvqa_cli.models.ptm.expert import TINY, ExpertConfig
+    from rankvqa_cli.training.expert import ExpertOptions
+
+    asked = ExpertOptions(
+        task=task,  # type: ignore[arg-type]
+        network=TINY if tiny else ExpertConfig(),
+        loop=replace(loop, average=0.995),
+        groups=groups,
+        labels=labels,
+        frozen=frozen,
+    )
+    return asked if crop is None else replace(asked, crop=crop)

@@ -1,0 +1,93 @@
+"""The network behind every expert of the project's own: a patchified stem, a small convolutional trunk, one vector.
+
+What an expert is trained for is not its own business: it gives as many ``outputs`` as its pretext task asks for, and a
+vector that holds what they were read from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+#: Below this, a map of the trunk counts as constant: its standard deviation keeps a finite slope.
+FLOOR = 1e-4
+
+
+@dataclass(frozen=True)
+class ExpertConfig:
+    """``widths`` are the channels at 1/4, 1/8, 1/16 and 1/32; ``vector`` and ``outputs`` the lengths of what is read
+    off. A clip of ``frames`` frames is its middle frame, in colour, and how luma changes from frame to frame."""
+
+    widths: tuple[int, ...] = (32, 64, 128, 192)
+    hidden: int = 128
+    vector: int = 64
+    outputs: int = 1
+    frames: int = 1
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ExpertConfig:
+        """From a model file's header, which has no tuples. Raises TypeError for a field that is not known."""
+        return cls(**{**values, "widths": tuple(int(width) for width in values["widths"])})
+
+
+TINY = ExpertConfig(widths=(4, 6, 8), hidden=8, vector=6)
+
+
+class Expert(nn.Module):
+    """(N, 3, H, W), or (N, T, 3, H, W) for clips, RGB in 0 to 1 -> (N, outputs)."""
+
+    def __init__(self, config: ExpertConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = config.widths
+        self.stem = nn.Conv2d(3 + config.frames - 1, widths[0], 4, stride=4)
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
+        # At 1/8 a second convolution would cost as much as all the others together.
+        self.refine = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths[2:])
+        self.embed = nn.Sequential(
+            nn.Linear(2 * sum(widths[1:]), config.hidden),
+            nn.GELU(),
+            nn.Linear(config.hidden, config.vector),
+            nn.GELU(),
+        )
+        self.head = nn.Linear(config.vector, config.outputs)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        outputs: Tensor = self.head(self.described(pictures))
+        return outputs.float()
+
+    def described(self, pictures: Tensor) -> Tensor:
+        """The vector that the outputs are read from: (N, vector)."""
+        vector: Tensor = self.embed(self.pooled(pictures))
+        return vector
+
+    def pooled(self, pictures: Tensor) -> Tensor:
+        """Mean and standard deviation over space of every map from 1/8 on: (N, 2 * channels) float32."""
+        x = self._seen(pictures).to(self.stem.weight.dtype).contiguous(memory_format=torch.channels_last)
+        x = F.relu(self.stem(x))  # (N, C, H/4, W/4)
+        found = []
+        for i, down in enumerate(self.down):
+            x = F.relu(down(x))
+            if i > 0:
+                x = F.relu(x + self.refine[i - 1](x))
+            maps = x.float()
+            spread = (maps.var(dim=(2, 3), correction=0) + FLOOR).sqrt()
+            found += [maps.mean(dim=(2, 3)), spread]
+        return torch.cat(found, dim=1)
+
+    def _seen(self, pictures: Tensor) -> Tensor:
+        if self.config.frames == 1:
+            return 4 * pictures - 2
+        luma = pictures.mean(dim=2)  # N, T, H, W
+        middle = pictures[:, self.config.frames // 2]
+        return torch.cat([4 * middle - 2, 8 * (luma[:, 1:] - luma[:, :-1])], dim=1)

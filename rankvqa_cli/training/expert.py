@@ -1,0 +1,116 @@
+"""Train one of the project's own experts, and write its file: the work behind ``vqa-score train --model expert``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from rankvqa_cli.errors import ModelError, UsageError
+from rankvqa_cli.models.contract import Calibration
+from rankvqa_cli.models.patchnet import PatchNet, PatchNetConfig
+from rankvqa_cli.models.ptm import LEAST_SIDE
+from rankvqa_cli.models.ptm.expert import Expert, ExpertConfig
+from rankvqa_cli.models.store import ModelFile, read_model, write_model
+from rankvqa_cli.training.datasets import load_corpus, split_by_content
+from rankvqa_cli.training.expert_data import Shows
+from rankvqa_cli.training.expert_tasks import Content, Distortion, ExpertTask, Motion, Pretext, Rank
+from rankvqa_cli.training.frozen import FrozenNetworks
+from rankvqa_cli.training.loop import LoopOptions, fit
+from rankvqa_cli.training.parallel import once
+
+Pretask = Literal["rank", "distortion", "content", "motion"]
+ARCHITECTURE = "expert"
+#: Frames of a clip that a motion expert sees.
+MOTION_FRAMES = 6
+
+
+@dataclass(frozen=True)
+class ExpertOptions:
+    """Everything that decides a training, besides the corpus. ``groups`` sources with ``slots`` versions each are shown
+    a step, ``crop`` pixels across; ``labels`` is the full-reference model file that ``rank`` learns from, ``frozen``
+    the ONNX networks that ``content`` does."""
+
+    task: Pretask
+    network: ExpertConfig = field(default_factory=ExpertConfig)
+    loop: LoopOptions = field(default_factory=LoopOptions)
+    groups: int = 12
+    slots: int = 7
+    crop: int = 128
+    labels: Path | None = None
+    frozen: tuple[Path, ...] = ()
+    fold: int = 0
+    folds: int = 5
+
+
+def train_expert(
+    corpus: Path, run: Path, out: Path, name: str, options: ExpertOptions, say: Callable[[str], None]
+) -> str:
+    """Train, resuming from ``run`` where a checkpoint lies there; write ``out``. Returns its sha256.
+
+    Raises InputError for a corpus that cannot be used, UsageError for a task without what it needs, and ModelError.
+    """
+    config = options.network
+    if options.task == "motion":
+        config = replace(config, frames=MOTION_FRAMES)
+    training, held_out = split_by_content(load_corpus(corpus), options.fold, options.folds)
+    say(f"training on {len(training)} sources, holding out {', '.join(s.name for s in held_out) or 'none'}")
+    sizes = options.groups, options.slots, config.frames, options.crop
+    shows = Shows(training, *sizes, options.loop.seed)
+    pretext = _pretext(options, shows)
+    config = replace(config, outputs=pretext.outputs)
+    torch.manual_seed(options.loop.seed)
+    network = Expert(config)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    task = ExpertTask(network, pretext, shows, Shows(held_out, *sizes, 0) if held_out else None)
+    task.module.load_state_dict(fit(task, options.loop, run, say, _settings(corpus, options)))
+    header = ModelFile(
+        name=name,
+        kind="no-reference",
+        architecture=ARCHITECTURE,
+        config={key: list(v) if isinstance(v, tuple) else v for key, v in asdict(config).items()},
+        calibration=Calibration(),
+        clip_frames=config.frames,
+        provenance=f"{options.task} on {corpus.name}, seed {options.loop.seed}, {options.loop.steps} steps",
+        scale="none: a vector, no score",
+    )
+    tensors = {key: value.half() for key, value in network.state_dict().items()}
+    return once(lambda: write_model(out, header, tensors))
+
+
+def _pretext(options: ExpertOptions, shows: Shows) -> Pretext:
+    if options.task == "distortion":
+        return Distortion()
+    if options.task == "motion":
+        return Motion()
+    if options.task == "content":
+        if not options.frozen:
+            raise UsageError("--task content needs --frozen: the networks whose features are learned")
+        if options.crop < LEAST_SIDE:
+            raise UsageError(f"--task content needs --crop {LEAST_SIDE} or more: frozen networks see no less")
+        return Content(FrozenNetworks(options.frozen, torch.get_num_threads()), shows)
+    if options.labels is None:
+        raise UsageError(
+            "--task rank needs --labels: a full-reference model file that says how far patches are off"
+        )
+    header, tensors, _ = read_model(options.labels)
+    if header.architecture != "patchnet":
+        raise ModelError(
+            f"{str(options.labels)!r} is of the architecture {header.architecture!r}: labels come from a patchnet"
+        )
+    labels = PatchNet(PatchNetConfig.from_json(header.config))
+    labels.load_state_dict({key: value.float() for key, value in tensors.items()})
+    labels.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Rank(labels)
+
+
+def _settings(corpus: Path, options: ExpertOptions) -> dict[str, Any]:
+    """What decides a training besides the loop's own options."""
+    values = {key: value for key, value in asdict(options).items() if key != "loop"}
+    labels = options.labels.name if options.labels is not None else None
+    network = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(options.network).items()}
+    frozen = [path.name for path in options.frozen]
+    return values | {"corpus": corpus.name, "labels": labels, "frozen": frozen, "network": network}

@@ -1,0 +1,150 @@
+"""What experts are shown: patches of a corpus as a viewer might get them, with how they came to be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rankvqa_cli.errors import InputError
+from rankvqa_cli.models import colour
+from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard, as_clip
+from rankvqa_cli.training.encodes import Encode
+from rankvqa_cli.training.versions import Version
+
+#: How far a patch is reduced and enlarged again, at most: a 360-line encode on a 2160-line screen.
+MOST_ZOOM = 6.0
+#: What a patch's values are raised to, at most and as its inverse: cameras and grades differ.
+GAMMA = 1.25
+#: How a clip's frames are put together: one after the other, standing still, every other one lost, in no order, at
+#: twice the speed, brighter and darker in turn.
+PLAYS = ("straight", "frozen", "dropped", "shuffled", "fast", "flicker")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """``pictures`` (N, 3, H, W), clips (N, T, 3, H, W), RGB in 0 to 1: the batch's G * S clips, then its G references.
+
+    ``versions`` says how each was made, None where nothing was done; ``bandwidth`` (N,) is the logarithm to base 2 of
+    the share of the picture's resolution that coding and scaling left, 0 where all. ``batch`` holds the planes.
+    ``played`` (N,) is how each clip's frames were put together, a place in PLAYS.
+    """
+
+    pictures: Tensor
+    versions: tuple[Version | None, ...]
+    bandwidth: Tensor
+    batch: Batch
+    played: Tensor | None = None
+
+
+class Shows:
+    """Draws what is shown, by number and seed alone.
+
+    Patches are seen as they are, or, where they are large enough, every other time at half their size, as where a large
+    encode is watched on a smaller screen; and half of the encodes are reduced and enlarged again by any factor up to
+    MOST_ZOOM, the same one for a slot. Clips of ``frames`` frames are played in one of PLAYS' ways.
+    """
+
+    def __init__(
+        self, shards: Sequence[SourceShard], groups: int, slots: int, frames: int, crop: int, seed: int
+    ) -> None:
+        read = 1 if frames == 1 else 2 * frames - 1  # twice the speed takes every other one
+        for shard in shards:
+            if shard.reference.shape[1] < read:
+                raise InputError(
+                    f"the clips of {shard.name!r} have {shard.reference.shape[1]} frames, {read} are needed"
+                )
+        options = BatchOptions(groups=groups, slots=slots, frames=read, colour=0.0, crop=crop)
+        self._frames, self._seed = frames, seed
+        self._near = Sampler(shards, options, seed)
+        side = min(round((shard.reference.shape[2] / 1.5) ** 0.5) for shard in shards)
+        self._far = Sampler(shards, replace(options, crop=2 * crop), seed) if 2 * crop <= side else None
+
+    def draw(self, index: int) -> Shown:
+        rng = np.random.default_rng([self._seed, index, 1])
+        far = bool(index % 2) and self._far is not None
+        batch = (self._far if far and self._far is not None else self._near).batch(index)
+        if far:
+            batch = replace(batch, reference=_half(*batch.reference), distorted=_half(*batch.distorted))
+        zooms = np.exp(rng.uniform(math.log(1.2), math.log(MOST_ZOOM), batch.slots))
+        zooms[rng.random(batch.slots) < 0.5] = 1.0
+        batch = zoomed(batch, zooms.tolist())
+        versions: tuple[Version | None, ...] = (*batch.versions, *([None] * batch.groups))
+        shares = [coded_scale(version) for version in batch.versions]
+        left = [
+            min(1.0, share * (2 if far else 1)) / zooms[i % batch.slots] for i, share in enumerate(shares)
+        ]
+        gammas = GAMMA ** torch.from_numpy(rng.uniform(-1, 1, len(versions))).float()
+        pictures = torch.cat([_pictures(batch, batch.distorted), _pictures(batch, batch.reference)])
+        played = None
+        if self._frames > 1:
+            ways = rng.integers(len(PLAYS), size=len(versions))
+            clips = [play(clip, PLAYS[way], rng) for clip, way in zip(pictures, ways, strict=True)]
+            pictures, played = torch.stack(clips), torch.from_numpy(ways)
+        return Shown(
+            pictures ** gammas.view(-1, *[1] * (pictures.dim() - 1)),
+            versions,
+            torch.tensor([*map(math.log2, left), *([0.0] * batch.groups)]),
+            batch,
+            played,
+        )
+
+
+def play(clip: Tensor, way: str, rng: np.random.Generator) -> Tensor:
+    """(2 T - 1, ...) -> (T, ...): ``way`` is one of PLAYS."""
+    count = (len(clip) + 1) // 2
+    order = np.arange(count)
+    if way == "frozen":
+        order = np.minimum(order, rng.integers(0, count // 2 + 1))
+    elif way == "dropped":
+        order -= order % 2
+    elif way == "shuffled":
+        while (np.diff(order) > 0).all():
+            order = rng.permutation(count)
+    elif way == "fast":
+        order = 2 * order
+    shown = clip[torch.from_numpy(order)]
+    if way == "flicker":
+        gains = 1 + rng.uniform(0.02, 0.15) * np.where(np.arange(count) % 2, 1, -1)
+        shown = shown * torch.from_numpy(gains).float().view(-1, *[1] * (shown.dim() - 1))
+    return shown.clamp(0, 1)
+
+
+def coded_scale(version: Version) -> float:
+    """The smallest size that a version was coded at, against the source's."""
+    return min([step.scale for step in version.steps if isinstance(step, Encode)], default=1.0)
+
+
+def zoomed(batch: Batch, zooms: Sequence[float]) -> Batch:
+    """The encodes of every slot reduced and enlarged again by its factor of ``zooms``, bicubic; 1 leaves them."""
+    luma, chroma = (x.clone() for x in batch.distorted)
+    for slot, zoom in enumerate(zooms):
+        if zoom == 1.0:
+            continue
+        for plane in (luma, chroma):
+            clips = plane.view(batch.groups, batch.slots, batch.frames, *plane.shape[1:])
+            part = clips[:, slot].reshape(batch.groups * batch.frames, -1, *plane.shape[-2:])
+            small = _resized(part, max(4, round(plane.shape[-1] / zoom)))
+            clips[:, slot] = _resized(small, plane.shape[-1]).view_as(clips[:, slot])
+    return replace(batch, distorted=(luma, chroma))
+
+
+def _half(luma: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:
+    side = luma.shape[-1] // 2
+    return _resized(luma.unsqueeze(1), side).squeeze(1), _resized(chroma, side // 2)
+
+
+def _resized(planes: Tensor, side: int) -> Tensor:
+    """(N, C, h, w) uint8 to ``side`` x ``side``."""
+    found = F.interpolate(planes.float(), size=(side, side), mode="bicubic", antialias=True)
+    return found.round_().clamp_(0, 255).byte()
+
+
+def _pictures(batch: Batch, planes: tuple[Tensor, Tensor]) -> Tensor:
+    found = colour.rgb(as_clip(*planes))
+    return found if batch.frames == 1 else found.view(-1, batch.frames, *found.shape[1:])

@@ -1,0 +1,216 @@
+"""Pretext tasks of the experts: what each asks of the same network. No opinion of a person has a part in any."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+
+from rankvqa_cli.models.patchnet import PatchNet
+from rankvqa_cli.models.ptm.expert import Expert
+from rankvqa_cli.training.encodes import CODECS, Encode
+from rankvqa_cli.training.expert_data import PLAYS, Shown, Shows
+from rankvqa_cli.training.frozen import FrozenNetworks
+from rankvqa_cli.training.losses import damage_losses
+from rankvqa_cli.training.tasks import batch_distances
+from rankvqa_cli.training.versions import FAMILIES, Version
+
+#: Log distances below this say no more than that nothing is seen; references have it.
+UNSEEN = -3.0
+#: Softness of the order of two patches, in log distance.
+WIDTH = 0.15
+KINDS = ("pristine", "codec", *FAMILIES)
+CODED = ("none", *CODECS)
+
+
+class Pretext(Protocol):
+    """``outputs`` is how many numbers it asks for; ``terms`` are weighted losses of them (N, outputs) float32, and
+    ``measures`` what they are worth on contents that were not learned from. ``module`` holds what is trained besides
+    the network."""
+
+    outputs: int
+
+    @property
+    def module(self) -> nn.Module: ...
+
+    def terms(self, found: Tensor, shown: Shown) -> dict[str, Tensor]: ...
+
+    def measures(self, found: Tensor, shown: Sequence[Shown]) -> dict[str, float]: ...
+
+
+class Rank:
+    """Ranking by a full-reference network's distances: RankDVQA without its reference."""
+
+    outputs = 1
+
+    def __init__(self, labels: PatchNet) -> None:
+        """``labels`` is frozen and compares every patch with its reference, as it is shown."""
+        self.module = nn.ParameterDict({"log_gain": nn.Parameter(torch.tensor(1.0))})
+        self._labels = labels.eval().requires_grad_(False)
+
+    def terms(self, found: Tensor, shown: Shown) -> dict[str, Tensor]:
+        wanted = self._wanted(shown).to(found.device)
+        scale = found.new_ones(()), found.new_zeros(())
+        losses = damage_losses(found[:, 0], wanted, self.module["log_gain"].exp(), scale, WIDTH)
+        return {"rank": losses["damage"], "amount": losses["amount"]}
+
+    def measures(self, found: Tensor, shown: Sequence[Shown]) -> dict[str, float]:
+        wanted = torch.cat([self._wanted(each) for each in shown])
+        return {"held_srocc": _srocc(found[:, 0], wanted)}
+
+    def _wanted(self, shown: Shown) -> Tensor:
+        """(N,) log distances, lower is better."""
+        with torch.no_grad():
+            logs = batch_distances(self._labels, shown.batch).float()
+        return F.pad(logs, (0, shown.batch.groups), value=UNSEEN).clamp_min(UNSEEN)
+
+
+class Distortion:
+    """What was done to a patch: the family of damage, the codec, how coarsely it coded, and what resolution is left."""
+
+    outputs = len(KINDS) + len(CODED) + 2
+
+    def __init__(self) -> None:
+        self.module = nn.ParameterDict()
+
+    def terms(self, found: Tensor, shown: Shown) -> dict[str, Tensor]:
+        kinds, codecs, coarse, left = self._parts(found)
+        kind, codec, coarseness = (x.to(found.device) for x in _made(shown.versions))
+        coded = torch.isfinite(coarseness)
+        return {
+            "kind": 0.5 * F.cross_entropy(kinds, kind),
+            "codec": 0.5 * F.cross_entropy(codecs, codec),
+            "coarse": 4 * F.smooth_l1_loss(coarse[coded], coarseness[coded], beta=0.1),
+            "left": F.smooth_l1_loss(left, shown.bandwidth.to(found.device), beta=0.3),
+        }
+
+    def measures(self, found: Tensor, shown: Sequence[Shown]) -> dict[str, float]:
+        kinds, codecs, coarse, left = self._parts(found)
+        kind, codec, coarseness = _made([version for each in shown for version in each.versions])
+        coded = torch.isfinite(coarseness)
+        return {
+            "held_kind": float((kinds.argmax(dim=1) == kind).float().mean()),
+            "held_codec": float((codecs.argmax(dim=1) == codec).float().mean()),
+            "held_coarse": _srocc(coarse[coded], coarseness[coded]),
+            "held_left": _srocc(left, torch.cat([each.bandwidth for each in shown])),
+        }
+
+    def _parts(self, found: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        kinds, codecs, rest = torch.split(found, [len(KINDS), len(CODED), 2], dim=1)
+        return kinds, codecs, rest[:, 0], rest[:, 1]
+
+
+class Content:
+    """What frozen networks see in a patch: their vectors, one after the other, on the axes in which they differ most.
+
+    The axes are fitted to the first draws, so they depend on the seed and the networks alone.
+    """
+
+    #: Axes, at most, and draws that they are fitted to.
+    AXES, FITTED = 128, 8
+
+    def __init__(self, networks: FrozenNetworks, shows: Shows) -> None:
+        self.module = nn.ParameterDict()
+        self._networks = networks
+        seen = torch.cat([self._vectors(shows.draw(index)) for index in range(self.FITTED)])
+        self._centre, spread = seen.mean(dim=0), seen.std(dim=0)
+        self._scale = 1 / torch.where(spread > 1e-6, spread, torch.ones_like(spread))
+        _, values, axes = torch.linalg.svd((seen - self._centre) * self._scale, full_matrices=False)
+        self.outputs = min(self.AXES, len(seen) - 1)
+        self._axes: Tensor = axes[: self.outputs].T * (len(seen) ** 0.5 / values[: self.outputs])
+        # Strong axes carry more than weak ones, but none alone: by the root of what they explain.
+        self._counts = values[: self.outputs].sqrt() / values[: self.outputs].sqrt().mean()
+
+    def terms(self, found: Tensor, shown: Shown) -> dict[str, Tensor]:
+        errors = (found - self._wanted(shown).to(found.device)).square()
+        return {"content": (errors * self._counts.to(found.device)).mean()}
+
+    def measures(self, found: Tensor, shown: Sequence[Shown]) -> dict[str, float]:
+        wanted = torch.cat([self._wanted(each) for each in shown])
+        left = (found - wanted).square().mean(dim=0) / wanted.var(dim=0)
+        return {"held_explained": float(1 - (left * self._counts).mean())}
+
+    def _wanted(self, shown: Shown) -> Tensor:
+        standard: Tensor = (self._vectors(shown) - self._centre) * self._scale
+        return standard @ self._axes
+
+    def _vectors(self, shown: Shown) -> Tensor:
+        return torch.from_numpy(self._networks.features(shown.pictures))
+
+
+class Motion:
+    """How a clip is played: with frames frozen, lost, out of order, too fast, or flickering."""
+
+    outputs = len(PLAYS)
+
+    def __init__(self) -> None:
+        self.module = nn.ParameterDict()
+
+    def terms(self, found: Tensor, shown: Shown) -> dict[str, Tensor]:
+        assert shown.played is not None
+        return {"played": F.cross_entropy(found, shown.played.to(found.device))}
+
+    def measures(self, found: Tensor, shown: Sequence[Shown]) -> dict[str, float]:
+        played = torch.cat([each.played for each in shown if each.played is not None])
+        return {"held_played": float((found.argmax(dim=1) == played).float().mean())}
+
+
+class ExpertModule(nn.Module):
+    """The network and what only its training needs."""
+
+    def __init__(self, network: Expert, pretext: Pretext) -> None:
+        super().__init__()
+        self.network = network
+        self.pretext = pretext.module
+
+
+class ExpertTask:
+    """A ``loop.Task``: one network, one pretext."""
+
+    #: So many draws of the held-out contents are looked at.
+    VALIDATED = 8
+
+    def __init__(self, network: Expert, pretext: Pretext, shows: Shows, held_out: Shows | None) -> None:
+        self.module = ExpertModule(network, pretext)
+        self.pretext = pretext
+        self._shows, self._held_out = shows, held_out
+
+    def losses(self, index: int) -> dict[str, Tensor]:
+        shown = self._shows.draw(index)
+        device = next(self.module.parameters()).device
+        return self.pretext.terms(self.module.network(shown.pictures.to(device)).float(), shown)
+
+    def validate(self, module: nn.Module) -> dict[str, float]:
+        if self._held_out is None:
+            return {}
+        assert isinstance(module, ExpertModule)
+        device = next(module.parameters()).device
+        shown = [self._held_out.draw(index) for index in range(self.VALIDATED)]
+        found = torch.cat([module.network(each.pictures.to(device)).float().cpu() for each in shown])
+        return self.pretext.measures(found, shown)
+
+
+def _made(versions: Sequence[Version | None]) -> tuple[Tensor, Tensor, Tensor]:
+    """(N,) each: place in KINDS, place in CODED, and how coarsely it was last coded, 0 to 1, NaN where it was not."""
+    kinds, codecs, coarse = [], [], []
+    for version in versions:
+        encodes = [step for step in version.steps if isinstance(step, Encode)] if version else []
+        kinds.append(KINDS.index(version.family if version else "pristine"))
+        codecs.append(CODED.index(encodes[-1].codec if encodes else "none"))
+        coarse.append(_coarseness(encodes[-1]) if encodes else float("nan"))
+    return torch.tensor(kinds), torch.tensor(codecs), torch.tensor(coarse)
+
+
+def _coarseness(encode: Encode) -> float:
+    codec = CODECS[encode.codec]
+    return (encode.quality - codec.fine) / codec.span
+
+
+def _srocc(found: Tensor, wanted: Tensor) -> float:
+    x, y = found.cpu().numpy(), wanted.cpu().numpy()
+    return float(spearmanr(x, y).statistic) if np.ptp(x) > 0 and np.ptp(y) > 0 else 0.0

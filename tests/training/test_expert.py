@@ -1,0 +1,196 @@
+"""Experts: what they are shown, what each pretext asks, and a training from a corpus to a member of an ensemble."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from made_onnx import small_network
+
+from rankvqa_cli.errors import InputError, ModelError, UsageError
+from rankvqa_cli.models.patchnet import TINY as PATCHNET
+from rankvqa_cli.models.patchnet import PatchNet
+from rankvqa_cli.models.ptm.expert import TINY, Expert
+from rankvqa_cli.models.ptm.native import NativeNetwork
+from rankvqa_cli.training.datasets import SourceShard, load_corpus
+from rankvqa_cli.training.expert import ExpertOptions, train_expert
+from rankvqa_cli.training.expert_data import PLAYS, Shows, coded_scale, play, zoomed
+from rankvqa_cli.training.expert_tasks import CODED, KINDS, Content, Distortion, Motion, Rank
+from rankvqa_cli.training.frozen import FrozenNetworks
+from rankvqa_cli.training.loop import LoopOptions
+
+GROUPS, SLOTS, CROP = 2, 3, 64
+
+
+def say(_: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def shards(corpus: Path) -> list[SourceShard]:
+    return load_corpus(corpus)
+
+
+@pytest.fixture
+def shows(shards: list[SourceShard]) -> Shows:
+    return Shows(shards, GROUPS, SLOTS, 1, CROP, seed=3)
+
+
+def test_what_is_shown_depends_on_number_and_seed_alone(shards: list[SourceShard], shows: Shows) -> None:
+    other = Shows(shards, GROUPS, SLOTS, 1, CROP, seed=3)
+    other.draw(0)
+    for index in (4, 5):
+        one, same = shows.draw(index), other.draw(index)
+        assert torch.equal(one.pictures, same.pictures)
+        assert one.pictures.shape == (GROUPS * SLOTS + GROUPS, 3, CROP, CROP)
+        assert 0 <= float(one.pictures.min()) <= float(one.pictures.max()) <= 1
+    assert not torch.equal(shows.draw(4).pictures, shows.draw(6).pictures)
+
+
+def test_references_come_last_and_have_all_of_their_resolution(shows: Shows) -> None:
+    shown = shows.draw(0)
+    assert shown.versions[-GROUPS:] == (None, None)
+    assert shown.bandwidth[-GROUPS:].tolist() == [0.0, 0.0]
+    for version, left in zip(shown.versions[:-GROUPS], shown.bandwidth.tolist(), strict=False):
+        assert version is not None
+        assert left <= math.log2(coded_scale(version)) + 1e-6
+    assert any(float(shows.draw(index).bandwidth.min()) < -1 for index in range(6))
+
+
+def test_zooming_takes_detail_from_its_slot_alone(shows: Shows, shards: list[SourceShard]) -> None:
+    batch = shows.draw(0).batch
+    noisy = replace(
+        batch,
+        distorted=(
+            torch.randint(16, 235, batch.distorted[0].shape, dtype=torch.uint8),
+            batch.distorted[1],
+        ),
+    )
+    luma = zoomed(noisy, [1.0, 4.0, 1.0]).distorted[0].view(GROUPS, SLOTS, CROP, CROP)
+    before = noisy.distorted[0].view(GROUPS, SLOTS, CROP, CROP)
+    assert torch.equal(luma[:, 0], before[:, 0])
+    assert torch.equal(luma[:, 2], before[:, 2])
+    assert float(luma[:, 1].float().std()) < 0.5 * float(before[:, 1].float().std())
+
+
+@pytest.mark.parametrize("way", PLAYS)
+def test_ways_to_play(way: str) -> None:
+    clip = (torch.arange(11.0) / 20).view(11, 1, 1, 1).expand(11, 3, 2, 2)
+    shown = play(clip, way, np.random.default_rng(0))
+    assert shown.shape == (6, 3, 2, 2)
+    steps = (shown[:, 0, 0, 0].diff() * 20).round(decimals=3).tolist()
+    wanted = {"straight": [1.0] * 5, "fast": [2.0] * 5, "dropped": [0.0, 2.0, 0.0, 2.0, 0.0]}
+    if way in wanted:
+        assert steps == wanted[way]
+    elif way == "frozen":
+        assert steps[-2:] == [0.0, 0.0]
+    elif way == "shuffled":
+        assert min(steps) < 0
+    else:
+        assert len({round(step, 2) for step in steps}) > 2
+
+
+def test_distortion_knows_what_was_done(shows: Shows) -> None:
+    shown, pretext = shows.draw(0), Distortion()
+    found = torch.zeros(len(shown.versions), pretext.outputs)
+    for i, version in enumerate(shown.versions):
+        found[i, KINDS.index(version.family if version else "pristine")] = 50
+        encode = (
+            next((step for step in reversed(version.steps) if hasattr(step, "codec")), None)
+            if version
+            else None
+        )
+        found[i, len(KINDS) + CODED.index(encode.codec if encode else "none")] = 50
+    found[:, -1] = shown.bandwidth
+    terms = pretext.terms(found, shown)
+    assert max(float(terms[name]) for name in ("kind", "codec", "left")) < 1e-6
+    assert float(terms["coarse"]) > 0
+    assert float(pretext.terms(found.roll(1, 0), shown)["kind"]) > 1
+
+
+def test_rank_wants_what_a_full_reference_network_says(shows: Shows) -> None:
+    torch.manual_seed(0)
+    pretext, shown = Rank(PatchNet(replace(PATCHNET, readout=True))), shows.draw(0)
+    wanted = pretext._wanted(shown)
+    assert float(wanted[-1]) == float(wanted.min())  # references are the best there is
+    right = pretext.terms(wanted.unsqueeze(1), shown)
+    wrong = pretext.terms(-wanted.unsqueeze(1), shown)
+    assert float(right["amount"]) == 0
+    assert float(right["rank"].detach()) < float(wrong["rank"].detach())
+    assert pretext.measures(wanted.unsqueeze(1), [shown])["held_srocc"] == pytest.approx(1)
+
+
+def test_content_axes_explain_what_they_are(tmp_path: Path, shards: list[SourceShard]) -> None:
+    (tmp_path / "net.onnx").write_bytes(small_network(1, channels=6))
+    shows = Shows(shards, GROUPS, SLOTS, 1, 224, seed=3)
+    pretext = Content(FrozenNetworks([tmp_path / "net.onnx"], 1), shows)
+    shown = [shows.draw(index) for index in range(2)]
+    wanted = torch.cat([pretext._wanted(each) for each in shown])
+    assert pretext.measures(wanted, shown)["held_explained"] == pytest.approx(1)
+    assert float(pretext.terms(wanted[: len(wanted) // 2], shown[0])["content"]) == pytest.approx(0, abs=1e-9)
+
+
+def test_motion_is_shown_clips_and_asked_how_they_play(shards: list[SourceShard]) -> None:
+    with pytest.raises(InputError, match="have 2 frames, 11 are needed"):
+        Shows(shards, GROUPS, SLOTS, 6, CROP, seed=1)
+    long = [
+        replace(each, reference=each.reference.repeat(6, axis=1), distorted=each.distorted.repeat(6, axis=2))
+        for each in shards
+    ]
+    shown = Shows(long, GROUPS, SLOTS, 6, CROP, seed=1).draw(0)
+    assert shown.pictures.shape == (GROUPS * SLOTS + GROUPS, 6, 3, CROP, CROP)
+    assert shown.played is not None
+    perfect = 50 * torch.nn.functional.one_hot(shown.played, len(PLAYS)).float()
+    assert float(Motion().terms(perfect, shown)["played"]) < 1e-6
+    assert Motion().measures(perfect, [shown]) == {"held_played": 1.0}
+    network = Expert(replace(TINY, frames=6, outputs=len(PLAYS)))
+    assert network(shown.pictures).shape == (len(shown.played), len(PLAYS))
+
+
+def test_an_expert_is_trained_and_read(corpus: Path, tmp_path: Path, tiny_model: Path) -> None:
+    loop = LoopOptions(steps=2, warmup=1, save_every=1, check_every=2)
+    options = ExpertOptions("distortion", TINY, loop, GROUPS, SLOTS, CROP, fold=-1)
+    out = tmp_path / "e.safetensors"
+    sha256 = train_expert(corpus, tmp_path / "run", out, "e", options, say)
+    network = NativeNetwork(out)
+    assert (network.sha256, network.layer, network.frames) == (sha256, "vector", 1)
+    assert network.dimension == TINY.vector + Distortion.outputs
+    pictures = torch.rand(2, 3, 70, 101, generator=torch.Generator().manual_seed(0))
+    found = network.vectors(pictures)
+    torch.testing.assert_close(network.vectors(pictures[1:]), found[1:], atol=1e-4, rtol=1e-4)
+    assert NativeNetwork(out, "pooled").dimension == 2 * sum(TINY.widths[1:])
+    half = network.to(torch.device("cpu"), torch.bfloat16).vectors(pictures)
+    torch.testing.assert_close(half, found, atol=0.1, rtol=0.1)
+    again = train_expert(corpus, tmp_path / "run", out, "e", options, say)
+    assert again == sha256
+    with pytest.raises(ModelError, match="other options"):
+        train_expert(corpus, tmp_path / "run", out, "e", replace(options, slots=4), say)
+    for task, why in (("rank", "needs --labels"), ("content", "needs --frozen")):
+        with pytest.raises(UsageError, match=why):
+            train_expert(corpus, tmp_path / "other", out, "e", replace(options, task=task), say)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--model", "expert"), "--task is for --model expert"),
+        (("--task", "motion"), "--task is for --model expert"),
+        (("--model", "expert", "--task", "rank"), "--labels is for --task rank"),
+        (("--model", "expert", "--task", "motion", "--labels", "a"), "--labels is for --task rank"),
+    ],
+)
+def test_options_of_experts(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rankvqa_cli", "train", "--data", ".", "-o", "a.safetensors", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
