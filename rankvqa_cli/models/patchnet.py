@@ -31,11 +31,12 @@ INTERPOLATION = ((0.375, 0.625, 0.0), (0.125, 0.875, 0.0), (0.0, 0.875, 0.125), 
 @dataclass(frozen=True)
 class PatchNetConfig:
     """Widths are channels. ``luma`` and ``chroma`` count the filters of the planes' differences, ``pyramid`` the
-    features at 1/8, 1/16 and 1/32 of the luma size."""
+    features at 1/8, 1/16 and 1/32 of the luma size, ``mixed`` those of 1/16 that chroma is added to."""
 
     luma: int = 16
     chroma: int = 8
-    pyramid: tuple[int, int, int] = (32, 48, 64)
+    pyramid: tuple[int, int, int] = (24, 48, 64)
+    mixed: int = 16
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> PatchNetConfig:
@@ -44,7 +45,7 @@ class PatchNetConfig:
         return cls(**{**values, "pyramid": (p8, p16, p32)})
 
 
-TINY = PatchNetConfig(luma=4, chroma=2, pyramid=(4, 6, 8))
+TINY = PatchNetConfig(luma=4, chroma=2, pyramid=(4, 6, 8), mixed=3)
 
 
 class Units(NamedTuple):
@@ -97,7 +98,7 @@ class PatchNet(nn.Module):
         with torch.no_grad():
             self.detail_luma.weight.copy_(_dct_filters(config.luma))
         self.luma8 = nn.Conv2d(1, p8, 8, stride=8)
-        self.chroma16 = nn.Conv2d(2, p16, 8, stride=8, bias=False)
+        self.chroma16 = nn.Conv2d(2, config.mixed, 8, stride=8, bias=False)
         self.down16 = nn.Conv2d(p8, p16, 3, stride=2, padding=1)
         self.down32 = nn.Conv2d(p16, p32, 3, stride=2, padding=1)
         self.conv32 = nn.Conv2d(p32, p32, 3, padding=1)
@@ -111,13 +112,16 @@ class PatchNet(nn.Module):
         wide_chroma = _unit_filters(self.chroma16.weight, chroma, units.chroma_gain)
         at8 = _blocks(luma, wide_luma, _bias(wide_luma, units.luma_zero, self.luma8.bias))
         at16 = _blocks(chroma, wide_chroma, _bias(wide_chroma, units.chroma_zero))
-        return Features(luma, chroma, *self._pyramid(at8, at16))
+        return Features(luma, chroma, *self.levels(at8, at16))
 
-    def _pyramid(self, at8: Tensor, at16: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def levels(self, at8: Tensor, at16: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From what the first filters see of luma and chroma: p8, p16, p32."""
         working = self.down16.weight.dtype
         p8 = at8.relu_().to(working)  # (N, C8, H/8, W/8)
-        p16 = self.down16(p8).add_(at16.to(working)).relu_()  # (N, C16, H/16, W/16)
+        others = self.config.pyramid[1] - self.config.mixed
+        # Adding to some channels in place takes five times as long as adding zeros to the others.
+        chroma = F.pad(at16.to(working), (0, 0, 0, 0, 0, others))
+        p16 = self.down16(p8).add_(chroma).relu_()  # (N, C16, H/16, W/16)
         p32 = self.conv32(self.down32(p16).relu_()).relu_()  # (N, C32, H/32, W/32)
         return p8, p16, p32
 
@@ -148,7 +152,7 @@ class PatchNet(nn.Module):
         )
         at8 = _soft_blocks(luma_means, wide_luma, _bias(wide_luma, units.luma_zero, self.luma8.bias))
         at16 = _soft_blocks(chroma_means, wide_chroma, _bias(wide_chroma, units.chroma_zero))
-        soft = self._pyramid(at8.to(luma.dtype), at16.to(chroma.dtype))
+        soft = self.levels(at8.to(luma.dtype), at16.to(chroma.dtype))
         lost = [far - near for near, far in zip(frames.pyramid, soft, strict=True)]
         return _means([each.abs_() for each in (lost_luma, lost_chroma, *lost)])
 

@@ -19,24 +19,25 @@ FRAMES = 12
 
 @dataclass(frozen=True)
 class PatchNetShape:
-    """PatchNet. Its widths: ``luma``, ``chroma``, ``pyramid.0`` to ``pyramid.2``."""
+    """PatchNet. Its widths: ``luma``, ``chroma``, ``pyramid.0``, ``mixed`` and ``plain`` (the features at 1/16 that
+    chroma is added to, and the others), ``pyramid.2``."""
 
     config: PatchNetConfig
 
     @property
     def sizes(self) -> dict[str, int]:
-        config = self.config
-        pyramid = {f"pyramid.{level}": width for level, width in enumerate(config.pyramid)}
-        return {"luma": config.luma, "chroma": config.chroma} | pyramid
+        c = self.config
+        p8, p16, p32 = c.pyramid
+        first = {"luma": c.luma, "chroma": c.chroma, "pyramid.0": p8}
+        return first | {"mixed": c.mixed, "plain": p16 - c.mixed, "pyramid.2": p32}
 
     def multiples(self, multiple: int) -> dict[str, int]:
         return dict.fromkeys(self.sizes, multiple)
 
     def resized(self, widths: Mapping[str, int]) -> PatchNetShape:
-        p8, p16, p32 = (widths[f"pyramid.{level}"] for level in range(3))
-        return PatchNetShape(
-            replace(self.config, luma=widths["luma"], chroma=widths["chroma"], pyramid=(p8, p16, p32))
-        )
+        pyramid = widths["pyramid.0"], widths["mixed"] + widths["plain"], widths["pyramid.2"]
+        own = {name: widths[name] for name in ("luma", "chroma", "mixed")}
+        return PatchNetShape(replace(self.config, pyramid=pyramid, **own))
 
     def channels(self) -> list[Channels]:
         c = self.config
@@ -45,16 +46,16 @@ class PatchNetShape:
         def read(*before: int) -> Place:
             return Place("readout.log_weight", 0, sum(before))
 
+        def at16(name: str, count: int, first: int, *made: Place) -> Channels:
+            used = Place("down32.weight", 1, first), read(c.luma, c.chroma, p8, first)
+            return Channels(name, count, (*rows("down16", first), *made), used)
+
         return [
             Channels("luma", c.luma, (Place("detail_luma.weight", 0),), (read(),)),
             Channels("chroma", c.chroma, (Place("detail_chroma.weight", 0),), (read(c.luma),)),
             Channels("pyramid.0", p8, rows("luma8"), (Place("down16.weight", 1), read(c.luma, c.chroma))),
-            Channels(
-                "pyramid.1",
-                p16,
-                (*rows("down16"), Place("chroma16.weight", 0)),
-                (Place("down32.weight", 1), read(c.luma, c.chroma, p8)),
-            ),
+            at16("mixed", c.mixed, 0, Place("chroma16.weight", 0)),
+            at16("plain", p16 - c.mixed, c.mixed),
             Channels("pyramid.2", p32, rows("down32"), (Place("conv32.weight", 1),)),
             Channels("pyramid.2", p32, rows("conv32"), (read(c.luma, c.chroma, p8, p16),)),
         ]
@@ -76,7 +77,9 @@ class PatchNetShape:
         chroma = torch.empty(FRAMES, 2, SIDE // 2, SIDE // 2, device="meta")
 
         def score() -> None:
-            reference, distorted = (network.features(luma, chroma) for _ in range(2))
-            network.energies(reference, distorted)
+            for _ in range(2):  # as the module's own layers, whose weights can be told apart
+                network.levels(network.luma8(luma), network.chroma16(chroma))
+            network.detail_luma(luma)
+            network.detail_chroma(chroma)
 
         return layers_of(parameters, layer_flops(score, parameters))

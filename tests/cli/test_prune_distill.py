@@ -46,7 +46,7 @@ def folder(ffmpeg: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_teacher(
             config, network, parts_of(config), Calibration(), folder / "t.safetensors", "t", "random"
         )
-    student = {"luma": 4, "chroma": 2, "pyramid": [4, 6, 8]}
+    student = {"luma": 4, "chroma": 2, "pyramid": [4, 6, 8], "mixed": 3}
     (folder / "new.json").write_text(json.dumps({"architecture": "patchnet", "config": student}))
     return folder
 

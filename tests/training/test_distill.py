@@ -25,7 +25,7 @@ BATCH = BatchOptions(groups=2, slots=3, frames=1, colour=0.5)
 LOOP = LoopOptions(steps=4, warmup=1, save_every=2, check_every=4, rate=0.01)
 OPTIONS = DistillOptions(batch=BATCH, loop=LOOP, places=2, fold=-1)
 NARROW = replace(RANKVQA, network=replace(SMALL, widths=(2, 4, 4, 6, 6, 8), dim=4, hidden=4), stanet=False)
-CONFIG = {"architecture": "patchnet", "config": {"luma": 4, "chroma": 2, "pyramid": [4, 6, 8]}}
+CONFIG = {"architecture": "patchnet", "config": {"luma": 4, "chroma": 2, "pyramid": [4, 6, 8], "mixed": 3}}
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ SMALL = PQANetConfig(
 )
 RANKVQA = RankVQAConfig(network=SMALL, input="ycbcr", patch=64, stride=64, stanet=True, readout=True)
 PLAIN = replace(RANKVQA, network=replace(SMALL, exact_identity=False), stanet=False, readout=False)
-PATCHNET = PatchNetConfig(luma=6, chroma=4, pyramid=(6, 8, 10))
+PATCHNET = PatchNetConfig(luma=6, chroma=4, pyramid=(6, 8, 10), mixed=4)
 
 CASES = {
     "rankvqa": RANKVQA,
