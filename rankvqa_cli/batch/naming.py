@@ -22,8 +22,8 @@ _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class Pattern:
     """How files are called: ``{content}_{codec}_{crf}.mp4``, relative to a folder, ``/`` between folders.
 
-    Each field matches as much as it can, the first one first, but no ``/``: what is left over in ``a_b_x264_30`` goes to
-    the content. The same field twice matches the same text; ``*`` matches anything within a name.
+    Each field matches as much as it can, the first one first, but no ``/``: in ``a_b_x264_30`` the content is ``a_b``.
+    The same field twice matches the same text; ``*`` matches anything within a name.
     """
 
     text: str
