@@ -249,10 +249,7 @@ class Result:
 
 @dataclass(frozen=True)
 class GateResult:
-    """One result held against one gate: it passes where ``value`` is at least ``threshold``.
-
-    ``baseline`` is the value of the earlier run that a ``--fail-drop`` gate starts from, None for other gates.
-    """
+    """One result that passes a gate from ``threshold`` on; ``baseline`` is what a drop is counted from."""
 
     expression: str
     value: float
@@ -275,8 +272,7 @@ class Heatmap:
 
 @dataclass(frozen=True)
 class Moment:
-    """A frame of one of a result's worst clips, as JPEG files: as it is, in the reference (None without one), and under
-    the colours of its quality by place (None where the model says nothing of places)."""
+    """JPEG files of a frame of one of the worst clips; ``quality`` by place is None where a model says none."""
 
     input: str
     model: str
@@ -298,11 +294,8 @@ class Environment:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything one run says; ``results.writers`` turns it into JSON schema 1.0, CSV, NDJSON or libvmaf's shape.
-
-    ``reference_decodes`` counts how often a decoding of the reference was begun: once for all inputs that share its
-    frames.
-    """
+    """Everything one run says. ``reference_decodes`` counts how often a decoding of the reference was begun: once for all
+    inputs that share its frames."""
 
     tool_version: str
     argv: tuple[str, ...]

@@ -59,9 +59,13 @@ class Journal:
     ) -> None:
         self._close()
 
-    def add(self, jobs: Iterable[ScoredJob]) -> None:
-        """Write ``jobs`` down, all in one piece; they are on disk when this returns. Raises OutputError."""
-        data = "".join(job_line(job) for job in jobs).encode()
+    def add(self, jobs: Iterable[ScoredJob]) -> tuple[ScoredJob, ...]:
+        """Write ``jobs`` down, all in one piece; they are on disk when this returns. Raises OutputError.
+
+        Returns them as they were written, rounded: what is made of them is the same as after a resumption.
+        """
+        lines = [job_line(job) for job in jobs]
+        data = "".join(lines).encode()
         try:
             while data:
                 data = data[os.write(self._descriptor, data) :]
@@ -70,6 +74,7 @@ class Journal:
             raise OutputError(
                 f"cannot write {self.path!r}: {reason(error)}; free some space and run again"
             ) from error
+        return tuple(job_from_json(json.loads(line)) for line in lines)
 
     def _close(self) -> None:
         if self._descriptor >= 0:

@@ -22,8 +22,8 @@ _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class Pattern:
     """How files are called: ``{content}_{codec}_{crf}.mp4``, relative to a folder, ``/`` between folders.
 
-    Each field matches as few characters as it can, none of them ``/``; the same field twice matches the same text;
-    ``*`` matches anything within a name.
+    Each field matches as much as it can, the first one first, but no ``/``: in ``a_b_x264_30`` the content is ``a_b``.
+    The same field twice matches the same text; ``*`` matches anything within a name.
     """
 
     text: str
@@ -44,7 +44,7 @@ def parse_pattern(text: str) -> Pattern:
         expression += "[^/]*".join(map(re.escape, literal.split("*")))
         if field is None:
             continue
-        expression += f"(?P={field})" if field in fields else f"(?P<{field}>[^/]+?)"
+        expression += f"(?P={field})" if field in fields else f"(?P<{field}>[^/]+)"
         fields.append(field)
     return Pattern(text, tuple(dict.fromkeys(fields)), re.compile(expression))
 

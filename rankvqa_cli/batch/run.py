@@ -63,8 +63,7 @@ def score_listed(
     if not keep_going:
         require_none(listed, refused)
     total = len(listed.jobs)
-    gone = [_refusal(each) for each in refused]
-    journal.add(gone)
+    gone = journal.add(_refusal(each) for each in refused)
     outcome = {job.row: job for job in gone}
     for job in gone:
         say(job, len(outcome), total)
@@ -75,8 +74,7 @@ def score_listed(
     }
     outcome |= {row: adopted(found[keys[row]], known) for row, known in waiting.items()}
     for jobs in work(make_tasks(first, preparing.options)):
-        journal.add(jobs)
-        for scored in jobs:
+        for scored in journal.add(jobs):
             outcome[scored.row] = scored
             found[scored.key] = scored
             say(scored, len(outcome), total)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import click
 
 from rankvqa_cli.cli import options, render, values
 from rankvqa_cli.cli.batch_options import Settings, batch_options, teller
+from rankvqa_cli.cli.gating import Gating, gate_options, judge
 from rankvqa_cli.cli.options import option, stack
 from rankvqa_cli.cli.score import check_models, settle_overwrite
 from rankvqa_cli.cli.talk import Talk
@@ -20,6 +22,7 @@ from rankvqa_cli.results.writers import STDOUT, Target
 
 if TYPE_CHECKING:
     from rankvqa_cli.batch.joblist import JobList
+    from rankvqa_cli.batch.options import ScoreOptions
     from rankvqa_cli.results.batch import Batch
 
 FORMATS = ("csv", "json")
@@ -33,8 +36,9 @@ Examples:
   vqa-score batch --watch encodes/ -ref source.mp4 -o scores.csv --idle 10:00
 
 \b
-Exit codes: 0 every job was scored; otherwise the highest code of a job that was not, by the codes of
-'vqa-score score'. A list that is wrong in itself is 2 or 3 before any work.
+Exit codes: 0 every job was scored and every gate passed; 1 a gate failed; otherwise the highest code of a
+job that was not scored, by the codes of 'vqa-score score'. A list that is wrong in itself is 2 or 3 before
+any work.
 """
 
 
@@ -74,6 +78,7 @@ Exit codes: 0 every job was scored; otherwise the highest code of a job that was
         help="A file is finished that nobody writes and that has not grown for so long.",
     ),
 )
+@gate_options
 @options.talk_options
 @click.pass_obj
 def command(
@@ -86,6 +91,7 @@ def command(
     watched: str | None,
     idle: float | None,
     settle: float,
+    gating: Gating,
     loglevel: str,
     no_progress: bool,
 ) -> int:
@@ -101,35 +107,42 @@ def command(
     if watched is not None:
         if source is not None:
             raise UsageError("--watch is in place of JOBS: leave one of them out")
-        return _watch(talk, watched, settings, outputs, overwrite, never_overwrite, idle, settle)
+        if gating.fail_drop:
+            raise UsageError("--fail-drop needs to know what will be scored: it does not go with --watch")
+        return _watch(talk, watched, settings, gating, outputs, overwrite, never_overwrite, idle, settle)
     if source is None:
         raise UsageError("nothing to score: name a list of jobs or a folder (see vqa-score batch --help)")
     if idle is not None:
         raise UsageError("--idle goes with --watch")
     work = settings.work()
     listed = settings.read_jobs(source)
+    pairs = [(job.distorted, job.reference) for job in listed.jobs]
+    gating.check(pairs)
     targets, journal = output_files(outputs, source)
-    overwrite = settle_overwrite(targets, overwrite, never_overwrite, may_ask=True)
-    check_outputs(targets, journal, listed, overwrite=overwrite)
+    written = [*targets, *gating.targets()]
+    overwrite = settle_overwrite(written, overwrite, never_overwrite, may_ask=True)
+    check_outputs(written, journal, listed, gating.baselines(), overwrite=overwrite)
     from rankvqa_cli.batch.run import run_batch
 
+    scoring = settings.options_for(listed)
     batch = run_batch(
         listed,
-        settings.options_for(listed),
+        scoring,
         journal,
         work,
         keep_going=settings.keep_going,
         argv=("vqa-score", *sys.argv[1:]),
         say=teller(talk),
+        require=lambda models: gating.check_models(pairs, models),
     )
-    deliver(talk, batch, targets, overwrite=overwrite)
-    return batch.exit_code
+    return _end(talk, batch, gating, scoring, targets, overwrite=overwrite)
 
 
 def _watch(
     talk: Talk,
     folder: str,
     settings: Settings,
+    gating: Gating,
     outputs: tuple[str, ...],
     overwrite: bool,
     never_overwrite: bool,
@@ -141,14 +154,39 @@ def _watch(
     if settings.reference is None and not settings.scoring.models:
         raise UsageError("--watch needs a reference for the encodes: give one with -ref")
     work = settings.work()
+    gating.check([])
     targets, journal = output_files(outputs, folder)
-    overwrite = settle_overwrite(targets, overwrite, never_overwrite, may_ask=True)
-    writers.check(targets, [], inputs_scored=1, overwrite=overwrite)
+    written = [*targets, *gating.targets()]
+    overwrite = settle_overwrite(written, overwrite, never_overwrite, may_ask=True)
+    writers.check(written, [], inputs_scored=1, overwrite=overwrite)
     scoring = settings.named([folder], settings.reference)
     watched = Watch(folder, settings.pattern, settings.reference, idle_s=idle, settle_s=settle)
     batch = watch(watched, scoring, journal, work, argv=("vqa-score", *sys.argv[1:]), say=teller(talk))
-    deliver(talk, batch, targets, overwrite=overwrite)
-    return batch.exit_code
+    return _end(talk, batch, gating, scoring, targets, overwrite=overwrite)
+
+
+def _end(
+    talk: Talk,
+    batch: Batch,
+    gating: Gating,
+    scoring: ScoreOptions,
+    targets: Sequence[Target],
+    *,
+    overwrite: bool,
+) -> int:
+    """Hold the batch against its gates, and write everything; the exit code."""
+    from rankvqa_cli.batch.moments import worst_moments
+    from rankvqa_cli.cli.outcomes import of_batch
+
+    batch = dataclasses.replace(batch, gates=gating.evaluate_jobs(batch.jobs))
+    outcome = of_batch(batch, lambda: worst_moments(batch, scoring, talk.warning))
+    try:
+        deliver(talk, batch, targets, overwrite=overwrite)
+    finally:
+        failures = gating.deliver(outcome, overwrite=overwrite)
+    verdict = judge(talk, batch.gates)
+    raise_first(talk, failures)
+    return batch.exit_code or verdict
 
 
 def output_files(outputs: Sequence[str], source: str) -> tuple[list[Target], str]:
@@ -172,10 +210,17 @@ def _format(path: str) -> str:
     return found
 
 
-def check_outputs(targets: Sequence[Target], journal: str, listed: JobList, *, overwrite: bool) -> None:
+def check_outputs(
+    targets: Sequence[Target],
+    journal: str,
+    listed: JobList,
+    baselines: Sequence[str] = (),
+    *,
+    overwrite: bool,
+) -> None:
     """Find out before any work what cannot be written; see ``writers.check``."""
     read = {path for job in listed.jobs for path in (job.distorted, job.reference) if path is not None}
-    files = [*([listed.source] if os.path.isfile(listed.source) else []), *read]
+    files = [*([listed.source] if os.path.isfile(listed.source) else []), *read, *baselines]
     writers.check(targets, files, inputs_scored=1, overwrite=overwrite)
     writers.check([*targets, Target(journal, "ndjson")], files, inputs_scored=1, overwrite=True)
 
@@ -195,6 +240,11 @@ def deliver(talk: Talk, batch: Batch, targets: Sequence[Target], *, overwrite: b
     if all(target.path != STDOUT for target in targets):
         results = [result for job in batch.jobs for result in job.results]
         writers.write_stdout(render.lines(results))
+    raise_first(talk, failures)
+
+
+def raise_first(talk: Talk, failures: Sequence[OutputError]) -> None:
+    """Say all ``failures`` but the first, and raise that."""
     for failure in failures[1:]:
         talk.error(str(failure))
     if failures:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from rankvqa_cli.cli import options
-from rankvqa_cli.cli.batch import check_outputs, output_files
+from rankvqa_cli.cli.batch import check_outputs, output_files, raise_first
 from rankvqa_cli.cli.batch_options import Settings, batch_options, teller
+from rankvqa_cli.cli.gating import Gating, gate_options, judge
 from rankvqa_cli.cli.options import option, stack
 from rankvqa_cli.cli.score import check_models, settle_overwrite
 from rankvqa_cli.cli.talk import Talk
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from rankvqa_cli.results.batch import Batch
     from rankvqa_cli.results.comparison import Comparison
     from rankvqa_cli.results.measured import Columns, Measured
+    from rankvqa_cli.types import Moment
 
 SUFFIXES = {".md": "md", ".markdown": "md", ".csv": "csv", ".json": "json"}
 
@@ -85,6 +88,7 @@ Exit codes: those of 'vqa-score batch'; 3 also where nothing of a codec can be c
     option("-y", "overwrite", is_flag=True, help="Overwrite output files."),
     option("-n", "never_overwrite", is_flag=True, help="Never overwrite, never ask."),
 )
+@gate_options
 @options.talk_options
 @click.pass_obj
 def command(
@@ -101,6 +105,7 @@ def command(
     scores: str | None,
     overwrite: bool,
     never_overwrite: bool,
+    gating: Gating,
     loglevel: str,
     no_progress: bool,
 ) -> int:
@@ -113,13 +118,15 @@ def command(
     writers.require_stdout()
     check_models(settings.scoring.models)
     targets = [_target(path) for path in outputs or (STDOUT,)]
-    overwrite = settle_overwrite(targets, overwrite, never_overwrite, may_ask=True)
-    writers.check(targets, [source], inputs_scored=1, overwrite=overwrite)
+    gating.check([])
+    written = [*targets, *gating.targets()]
+    overwrite = settle_overwrite(written, overwrite, never_overwrite, may_ask=True)
+    writers.check(written, [source, *gating.baselines()], inputs_scored=1, overwrite=overwrite)
     from rankvqa_cli.results.comparing import compare
     from rankvqa_cli.results.measured import Columns, encodes_of
 
     columns = Columns(tuple(name.strip() for name in codec.split(",")), content, bitrate)
-    measured, batch = _measured(talk, source, anchor, settings, columns, scores)
+    measured, batch, moments = _measured(talk, source, anchor, settings, gating, columns, scores)
     encodes, left_out, code = encodes_of(measured, columns, settings.scoring.pool)
     comparison = compare(
         encodes,
@@ -132,8 +139,18 @@ def command(
         rates=columns.rates,
         warnings=left_out,
     )
-    deliver(talk, comparison, batch, targets, overwrite=overwrite)
-    return max(code, verdict(talk, comparison))
+    if batch is not None:
+        batch = dataclasses.replace(batch, gates=gating.evaluate_jobs(batch.jobs))
+        comparison = dataclasses.replace(comparison, gates=batch.gates)
+    from rankvqa_cli.cli.outcomes import of_comparison
+
+    try:
+        deliver(talk, comparison, targets, overwrite=overwrite)
+    finally:
+        failures = gating.deliver(of_comparison(comparison, batch, moments), overwrite=overwrite)
+    gated = judge(talk, comparison.gates)
+    raise_first(talk, failures)
+    return max(code, verdict(talk, comparison)) or gated
 
 
 def _measured(
@@ -141,10 +158,12 @@ def _measured(
     source: str,
     anchor: str,
     settings: Settings,
+    gating: Gating,
     columns: Columns,
     scores: str | None,
-) -> tuple[list[Measured], Batch | None]:
-    """Every job of ``source`` by every model, and the batch where there is one; jobs are scored first."""
+) -> tuple[list[Measured], Batch | None, Callable[[], Sequence[Moment]]]:
+    """Every job of ``source`` by every model, the batch where there is one, and what gives pictures of its worst
+    moments; jobs are scored first."""
     from rankvqa_cli.results.comparing import require_anchor
     from rankvqa_cli.results.measured import (
         codec_of,
@@ -158,9 +177,15 @@ def _measured(
     path = Path(source)
     if is_scored(path):
         if path.suffix.lower() != ".json":
-            return read_measured(path), None
+            if gating.holds or gating.junit is not None:
+                raise UsageError(
+                    f"gates and --junit need frames, which {source!r} has not: give the batch's .json"
+                )
+            return read_measured(path), None, tuple
         batch = read_batch(path)
-        return measured_in(batch), batch
+        gating.check_models([(job.distorted, job.reference) for job in batch.jobs], batch.models)
+        return measured_in(batch), batch, tuple
+    from rankvqa_cli.batch.moments import worst_moments
     from rankvqa_cli.batch.run import run_batch
 
     work = settings.work()
@@ -168,17 +193,21 @@ def _measured(
     require_columns(columns, listed.names)
     require_anchor(anchor, (codec_of(job.row, job.columns, columns) for job in listed.jobs))
     _, journal = output_files([] if scores is None else [scores], source)
+    pairs = [(job.distorted, job.reference) for job in listed.jobs]
+    gating.check(pairs)
     check_outputs([], journal, listed, overwrite=True)
+    scoring = settings.options_for(listed)
     batch = run_batch(
         listed,
-        settings.options_for(listed),
+        scoring,
         journal,
         work,
         keep_going=settings.keep_going,
         argv=("vqa-score", *sys.argv[1:]),
         say=teller(talk),
+        require=lambda models: gating.check_models(pairs, models),
     )
-    return measured_in(batch), batch
+    return measured_in(batch), batch, lambda: worst_moments(batch, scoring, talk.warning)
 
 
 def _target(path: str) -> Target:
@@ -191,11 +220,8 @@ def _target(path: str) -> Target:
     return Target(path, SUFFIXES[suffix])
 
 
-def deliver(
-    talk: Talk, comparison: Comparison, batch: Batch | None, targets: Sequence[Target], *, overwrite: bool
-) -> None:
-    """Say the warnings and write every target. Raises the first failure after all. ``batch`` is what was compared, None
-    where only its table is known."""
+def deliver(talk: Talk, comparison: Comparison, targets: Sequence[Target], *, overwrite: bool) -> None:
+    """Say the warnings and write every target. Raises the first failure after all."""
     from rankvqa_cli.results.comparison_files import RENDERERS
 
     for warning in comparison.warnings:
@@ -208,10 +234,7 @@ def deliver(
             )
         except OutputError as error:
             failures.append(error)
-    for failure in failures[1:]:
-        talk.error(str(failure))
-    if failures:
-        raise failures[0]
+    raise_first(talk, failures)
 
 
 def verdict(talk: Talk, comparison: Comparison) -> int:

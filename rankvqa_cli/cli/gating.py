@@ -10,14 +10,25 @@ from typing import Any
 
 import click
 
+from rankvqa_cli.cli import render
 from rankvqa_cli.cli.arguments import OptionalFileOption
 from rankvqa_cli.cli.options import Function, option, stack
-from rankvqa_cli.errors import OutputError, UsageError
-from rankvqa_cli.results.drop import Pair, evaluate_drops, read_drops, require_contents
+from rankvqa_cli.cli.talk import Talk
+from rankvqa_cli.errors import ExitCode, OutputError, UsageError
+from rankvqa_cli.results.baseline import facts_in_plan
+from rankvqa_cli.results.batch import ScoredJob
+from rankvqa_cli.results.drop import (
+    Pair,
+    evaluate_drops,
+    read_drops,
+    require_contents,
+    require_facts,
+    require_weights,
+)
 from rankvqa_cli.results.files import append_file, check_append, write_file
-from rankvqa_cli.results.gate import evaluate, parse_gate
+from rankvqa_cli.results.gate import evaluate, parse_gate, require_models
 from rankvqa_cli.results.writers import STDOUT, Target
-from rankvqa_cli.types import GateResult, Result
+from rankvqa_cli.types import GateResult, ModelInfo, Result
 
 GITHUB_SUMMARY = "GITHUB_STEP_SUMMARY"
 SUMMARY_SUFFIX = ".md"
@@ -82,6 +93,16 @@ class Gating:
         if (summary := self.summary_file()) is not None:
             check_append(summary)
 
+    @property
+    def holds(self) -> bool:
+        """Whether there is any gate."""
+        return bool(self.fail_under or self.fail_drop)
+
+    def check_models(self, pairs: Sequence[Pair], models: Sequence[ModelInfo]) -> None:
+        """The same, as soon as the models are known. Raises UsageError and InputError."""
+        require_models([parse_gate(words) for words in self.fail_under], [model.name for model in models])
+        require_weights(read_drops(self.fail_drop), pairs, models)
+
     def targets(self) -> list[Target]:
         """The files that are written, for ``writers.check``."""
         named = ((self.report, "html"), (self.junit, "junit"))
@@ -123,6 +144,13 @@ class Gating:
         gates = [parse_gate(words) for words in self.fail_under]
         return (*evaluate(gates, results), *evaluate_drops(read_drops(self.fail_drop), results))
 
+    def evaluate_jobs(self, jobs: Sequence[ScoredJob]) -> tuple[GateResult, ...]:
+        """The same for the jobs of a batch that were scored. Raises InputError where a baseline saw other videos."""
+        scored = [job for job in jobs if job.results]
+        pairs = [(job.distorted, job.reference) for job in scored]
+        require_facts(read_drops(self.fail_drop), pairs, [facts_in_plan(job.plan) for job in scored])
+        return self.evaluate([result for job in scored for result in job.results])
+
     def deliver(self, outcome: Outcome, *, overwrite: bool) -> list[OutputError]:
         """Write what is asked for; what cannot be written does not keep the rest from it."""
         failures: list[OutputError] = []
@@ -138,6 +166,14 @@ class Gating:
         except OutputError as error:
             failures.append(error)
         return failures
+
+
+def judge(talk: Talk, gates: Sequence[GateResult]) -> ExitCode:
+    """One line a failed gate, and the exit code that the gates make."""
+    failed = [gate for gate in gates if not gate.passed]
+    for gate in failed:
+        talk.error(render.failed_gate(gate))
+    return ExitCode.GATE_FAILED if failed else ExitCode.OK
 
 
 def gate_options(function: Function) -> Function:

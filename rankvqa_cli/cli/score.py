@@ -10,7 +10,8 @@ import click
 
 from rankvqa_cli.cli import options, render
 from rankvqa_cli.cli.arguments import FFmpegCommand
-from rankvqa_cli.cli.gating import Gating, Outcome, gate_options
+from rankvqa_cli.cli.gating import Gating, gate_options, judge
+from rankvqa_cli.cli.outcomes import of_report
 from rankvqa_cli.cli.progress import progress_line
 from rankvqa_cli.cli.rawvideo import RawOptions, raw_formats
 from rankvqa_cli.cli.talk import Talk
@@ -18,8 +19,6 @@ from rankvqa_cli.errors import ExitCode, OutputError, UsageError
 from rankvqa_cli.media.wording import MISSING_TAG
 from rankvqa_cli.results import writers
 from rankvqa_cli.results.heatmap_targets import heatmap_targets
-from rankvqa_cli.results.junit import cases, junit
-from rankvqa_cli.results.markdown import report_markdown
 from rankvqa_cli.types import Report
 
 STDIN = "-"
@@ -168,8 +167,8 @@ def command(
         )
     say(talk, report)
     failures = deliver(report, targets, overwrite)
-    failures += gating.deliver(outcome(report), overwrite=overwrite)
-    verdict = judge(talk, report)
+    failures += gating.deliver(of_report(report), overwrite=overwrite)
+    verdict = judge(talk, report.gates)
     for failure in failures[1:]:
         talk.error(str(failure))
     if failures:
@@ -277,22 +276,3 @@ def deliver(report: Report, targets: Sequence[writers.Target], overwrite: bool) 
         except OutputError as error:
             failures.append(error)
     return failures
-
-
-def outcome(report: Report) -> Outcome:
-    """The report as a page, and for CI systems."""
-    from rankvqa_cli.pages.score import score_page
-
-    return Outcome(
-        report=lambda: score_page(report),
-        junit=lambda: junit(list(cases(report.results, report.gates))),
-        summary=lambda: report_markdown(report),
-    )
-
-
-def judge(talk: Talk, report: Report) -> ExitCode:
-    """One line a failed gate, and the exit code that the gates make."""
-    failed = [gate for gate in report.gates if not gate.passed]
-    for gate in failed:
-        talk.error(render.failed_gate(gate))
-    return ExitCode.GATE_FAILED if failed else ExitCode.OK

@@ -71,6 +71,13 @@ TEACHER = "rankvqa"
     type=click.FloatRange(0),
     help="Stage two: how strongly the readout's weights stay what stage one made them.",
 )
+@click.option(
+    "--label-weight",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Stage two: how strongly the corpus' labels of whole places are learned, too.",
+)
 @click.option("--leave-out", help="Stage two: a content that is only scored, into RUN/left_out.csv.")
 @click.option("--cache", type=FOLDER, help="Where decoded pictures are kept  [default: RUN]")
 @click.option("--steps", default=4000, show_default=True, type=click.IntRange(1))
@@ -109,6 +116,7 @@ def command(
     teach: str | None,
     pooling: str,
     keep: float,
+    label_weight: float,
     leave_out: str | None,
     cache: Path | None,
     steps: int,
@@ -156,8 +164,8 @@ def command(
     teacher = name == TEACHER
     if scored is not None and start is None:
         raise click.UsageError("--scored needs --start: people's scores are the second stage")
-    if scored is None and (leave_out is not None or cache is not None):
-        raise click.UsageError("--leave-out and --cache need --scored")
+    if scored is None and (leave_out is not None or cache is not None or label_weight > 0):
+        raise click.UsageError("--leave-out, --cache and --label-weight need --scored")
     if crop is not None and crop % 2:
         raise click.UsageError("--crop is even: chroma has half the samples")
     if not teacher and start is not None and scored is None:
@@ -198,7 +206,9 @@ def command(
         if scored is not None and start is not None:
             from rankvqa_cli.training.pooling import PoolingData, PoolingOptions, train_pooling
 
-            pooled = PoolingOptions(pooling="mean" if pooling == "mean" else "stanet", keep=keep)
+            pooled = PoolingOptions(
+                label=label_weight, pooling="mean" if pooling == "mean" else "stanet", keep=keep
+            )
             data = PoolingData(scored, start, cache or folder, leave_out, fold, folds, pooled)
             sha256 = train_pooling(corpus, data, folder, out, name, loop, say)
         elif teacher:

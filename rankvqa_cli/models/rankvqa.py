@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -73,6 +74,12 @@ class RankVQA:
             if part is not None:
                 part.to(device=device)
         return self
+
+    def in_patches(self, patch: int) -> RankVQA:
+        """The same model, which shares all its parts, with patches of ``patch`` pixels side by side."""
+        other = copy(self)
+        other.config = replace(self.config, patch=patch, stride=patch)
+        return other
 
     @torch.inference_mode()
     def score_clips(self, reference: Clip, distorted: Sequence[Clip]) -> list[ClipOutput]:
@@ -182,11 +189,7 @@ class RankVQA:
             shape = seen.evidence.levels.shape[1:]
             frames = 1 if seen.evidence.channels is None else len(seen.evidence.channels)
             return uniform(frames, (shape[0], shape[1]), self.device)
-        frames = len(seen.positions)
-        # A still is a clip whose frames are all the same, and STANet looks across time.
-        volume = seen.positions.repeat_interleave(self.clip_frames // frames, dim=0)
-        weights = self.stanet.weights(volume.unsqueeze(0))[0]
-        return torch.unflatten(weights, 0, (frames, -1)).sum(dim=1)
+        return self.stanet.weights(seen.positions.unsqueeze(0))[0]
 
     def _frame(self, clip: Clip, t: int) -> Tensor:
         """Frame ``t`` as the network takes it: (1, C, H, W), sides at least MIN_SIDE."""

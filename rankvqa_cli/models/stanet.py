@@ -5,18 +5,44 @@ third and sixth feature maps over the patch, 64 + 192 channels. Two blocks of 3-
 rows, columns) turn that volume into one number a position, and a softmax over all positions of the clip into
 weights. The released code takes the softmax over an axis of length one, which makes every weight 1; here the
 weights differ and add up to 1.
+
+The channels' scales differ by three orders, and a softmax of their sum would follow the strongest few from the start.
+So each channel is seen as its relative change from the clip's mean, a new STANet weighs all positions alike, and no
+position can be made to count more than exp(2 LIMIT) times another.
 """
 
 from __future__ import annotations
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+#: Logits lie between minus and plus this.
+LIMIT = 1.0
+
+#: Relative changes end here, so that a lone peak in a flat channel does not drown the others.
+STRONGEST = 3.0
+
+#: Added to a channel's mean size: where it is next to nothing, it says nothing.
+QUIET = 1e-2
+
+
+class _Convolution(nn.Conv3d):
+    """3 x 3 x 3. A clip's first and last frame go on beyond its ends, so that a still weighs as each of its frames
+    does; beyond a frame's edge all is as the clip's mean."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__(before, after, 3, padding=(0, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, (0, 0, 0, 0, 1, 1), mode="replicate"))
 
 
 def _block(before: int, width: int, after: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv3d(before, width, 3, padding=1),
+        _Convolution(before, width),
         nn.LeakyReLU(0.1),
-        nn.Conv3d(width, after, 3, padding=1),
+        _Convolution(width, after),
         nn.LeakyReLU(0.1),
     )
 
@@ -28,12 +54,18 @@ class STANet(nn.Module):
         super().__init__()
         self.conv3d_block1 = _block(channels, width, width)
         self.conv3d_block2 = _block(width, width, 1)
+        last = self.conv3d_block2[2]
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
 
     def weights(self, features: Tensor) -> Tensor:
         """(B, T, channels, R, C) -> (B, T, R, C), positive, adding up to 1 over each clip."""
-        volume = features.transpose(1, 2)  # (B, channels, T, R, C)
-        logits = self.conv3d_block2(self.conv3d_block1(volume)).squeeze(1)
-        weights: Tensor = logits.flatten(1).float().softmax(dim=1)
+        mean = features.mean(dim=(1, 3, 4), keepdim=True)
+        size = features.abs().mean(dim=(1, 3, 4), keepdim=True)
+        relative = ((features - mean) / (size + QUIET)).clamp(-STRONGEST, STRONGEST)
+        volume = relative.transpose(1, 2)  # (B, channels, T, R, C)
+        logits = LIMIT * torch.tanh(self.conv3d_block2(self.conv3d_block1(volume)).squeeze(1).float() / LIMIT)
+        weights: Tensor = logits.flatten(1).softmax(dim=1)
         return weights.view(logits.shape)
 
     def forward(self, quality: Tensor, features: Tensor) -> Tensor:

@@ -74,10 +74,8 @@ class Baseline:
             "score with that model, or write the baseline anew"
         )
 
-    def require_facts(self, earlier: Earlier, now: PlannedInput) -> None:
+    def require_facts(self, earlier: Earlier, facts: Facts) -> None:
         """Raise InputError where the reference, or the input without one, is not the video that it was."""
-        info = now.info
-        facts: Facts = (info.width, info.height, ratio(info.frame_rate), info.frames)
         if facts != earlier.facts:
             name = os.path.basename(earlier.reference or earlier.input)
             raise InputError(
@@ -89,6 +87,17 @@ class Baseline:
         names = list(dict.fromkeys(repr(each.input) for each in self.results))
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         return (", ".join(names[:3]) or "nothing") + more
+
+
+def facts_of(planned: PlannedInput) -> Facts:
+    info = planned.info
+    return (info.width, info.height, ratio(info.frame_rate), info.frames)
+
+
+def facts_in_plan(plan: Any, input: int = 0) -> Facts:
+    """Those of the reference in the JSON of a plan, or of its ``input`` without one."""
+    planned = plan["reference"] or plan["inputs"][input]
+    return (planned["width"], planned["height"], planned["frame_rate"], planned["frames"])
 
 
 def read_baseline(path: str) -> Baseline:
@@ -126,16 +135,15 @@ def _results(data: dict[str, Any]) -> Iterator[Earlier]:
         if not part["results"]:
             continue  # a job that failed
         plan = part["plan"]
-        measures = {each["path"]: each for each in plan["inputs"]}
+        places = {each["path"]: place for place, each in enumerate(plan["inputs"])}
         for each in part["results"]:
-            facts = plan["reference"] or measures[each["input"]]
             yield Earlier(
                 input=str(each["input"]),
                 reference=None if each["reference"] is None else str(each["reference"]),
                 model=str(each["model"]),
                 sha256=weights[each["model"]],
                 pooled={str(name): float(value) for name, value in each["pooled"].items()},
-                facts=(facts["width"], facts["height"], facts["frame_rate"], facts["frames"]),
+                facts=facts_in_plan(plan, places[each["input"]]),
             )
 
 

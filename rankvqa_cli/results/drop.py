@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from rankvqa_cli.errors import InputError, UsageError
-from rankvqa_cli.results.baseline import Baseline, read_baseline
+from rankvqa_cli.results.baseline import Baseline, Facts, facts_of, read_baseline
 from rankvqa_cli.results.gate import Gate, parse_gate, require_models
 from rankvqa_cli.results.report import SCORE_DIGITS
 from rankvqa_cli.types import ComparisonPlan, GateResult, ModelInfo, Result
@@ -63,11 +63,15 @@ def require_contents(drops: Iterable[DropGate], pairs: Sequence[Pair]) -> None:
 
 def require_videos(drops: Iterable[DropGate], plan: ComparisonPlan) -> None:
     """Raise InputError where a baseline knows nothing of an input, or its reference was another video."""
-    pairs = pairs_of(plan)
+    require_facts(drops, pairs_of(plan), [facts_of(plan.reference or planned) for planned in plan.inputs])
+
+
+def require_facts(drops: Iterable[DropGate], pairs: Sequence[Pair], facts: Sequence[Facts]) -> None:
+    """The same by what is known of the reference, or the input without one, of each of ``pairs``."""
     for drop in drops:
-        for pair, planned in zip(pairs, plan.inputs, strict=True):
+        for pair, known in zip(pairs, facts, strict=True):
             found = drop.baseline.of_content(*pair, alone=len(pairs) == 1)
-            drop.baseline.require_facts(found[0], plan.reference or planned)
+            drop.baseline.require_facts(found[0], known)
 
 
 def require_weights(drops: Iterable[DropGate], pairs: Sequence[Pair], models: Sequence[ModelInfo]) -> None:

@@ -70,12 +70,21 @@ def observe_scored(
 
 
 def observe_corpus(
-    model: Observer, shards: Sequence[SourceShard], places: int, cache: Path, say: Callable[[str], None]
+    model: Observer,
+    shards: Sequence[SourceShard],
+    places: int,
+    cache: Path,
+    say: Callable[[str], None],
+    patch: int | None = None,
 ) -> list[Observations]:
-    """A source: the middle frame of each version at its first ``places`` patches, row = version * places + place."""
+    """A source: the middle frame of each version at its first ``places`` places, row = version * places + place. A
+    RankVQA sees a place in patches of ``patch`` pixels, None for its own."""
+    what: tuple[object, ...] = (places,)
+    if patch is not None and isinstance(model, RankVQA):
+        model, what = model.in_patches(patch), (places, patch)
     found = []
     for shard in shards:
-        path = cache / f"observed-{_key(model, repr((shard.name, shard.versions, places)))}.npz"
+        path = cache / f"observed-{_key(model, repr((shard.name, shard.versions, *what)))}.npz"
         if not path.exists():
             middle = shard.reference.shape[1] // 2
             view = slice(middle, middle + 1)

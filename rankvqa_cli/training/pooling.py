@@ -29,8 +29,8 @@ from rankvqa_cli.training.datasets import SourceShard, load_corpus, split_by_con
 from rankvqa_cli.training.loop import LoopOptions, fit
 from rankvqa_cli.training.losses import ScoreCurve, above_floor, log_distance, ranking_loss, scale_loss
 from rankvqa_cli.training.observations import Observations, Observer, observe_corpus, observe_scored
-from rankvqa_cli.training.orders import SURE
 from rankvqa_cli.training.parallel import first_alone, once
+from rankvqa_cli.training.places import FINE, CorpusPlaces, LabelCurve
 from rankvqa_cli.training.scored import ScoredSet, load_scored
 from rankvqa_cli.training.student import write_left_out, write_student
 from rankvqa_cli.training.teacher import read_teacher, write_teacher
@@ -41,13 +41,15 @@ Say = Callable[[str], None]
 @dataclass(frozen=True)
 class PoolingOptions:
     """A step takes ``stimuli`` scored pictures and ``groups`` patches of the corpus with all their versions. Weights:
-    ``opinion`` of pairs and scale, ``order`` of the corpus, ``keep`` of the readout's squared distance (of logarithms)
-    from stage one. ``width`` is the softness of an order of opinions, in points of 100."""
+    ``opinion`` of pairs and scale, ``order`` and ``label`` of the corpus (0 leaves its labels out), ``keep`` of the
+    readout's squared distance (of logarithms) from stage one. ``width`` is the softness of an order of opinions, in
+    points of 100."""
 
     stimuli: int = 48
     groups: int = 4
     opinion: float = 1.0
     order: float = 0.3
+    label: float = 0.0
     keep: float = 1.0
     width: float = 8.0
     places: int = 2
@@ -69,15 +71,20 @@ class PoolingData:
 
 
 class PoolingModule(ScoreCurve):
-    """STANet (None: a plain mean), the readout, and the curve that makes 25 x (MOS - 1) of distances."""
+    """STANet (None: a plain mean), the readout, and the curve that makes 25 x (MOS - 1) of distances; ``labels`` is
+    another one, of the corpus' labels where they are learned."""
 
     def __init__(
-        self, stanet: STANet | None, readout: Readout, calibration: Calibration, frames: int
+        self,
+        stanet: STANet | None,
+        readout: Readout,
+        calibration: Calibration,
+        labels: LabelCurve | None = None,
     ) -> None:
         super().__init__()
+        self.labels = labels
         self.stanet = stanet
         self.readout = readout
-        self.frames = frames
         self.log_gain = nn.Parameter(torch.tensor(1.0))
         self.log_midpoint = nn.Parameter(torch.tensor(calibration.midpoint).log())
         self.log_slope = nn.Parameter(torch.tensor(calibration.slope).log())
@@ -93,8 +100,7 @@ class PoolingModule(ScoreCurve):
         count, _, rows, columns = seen.positions.shape
         if self.stanet is None or rows * columns == 1:
             return torch.full((count, rows, columns), 1 / (rows * columns))
-        clip = seen.positions.unsqueeze(1).expand(-1, self.frames, -1, -1, -1)
-        return self.stanet.weights(clip).sum(dim=1)
+        return self.stanet.weights(seen.positions.unsqueeze(1)).squeeze(1)
 
 
 class PoolingTask:
@@ -105,9 +111,10 @@ class PoolingTask:
         module: PoolingModule,
         scored: tuple[ScoredSet, Observations],
         held_out: Sequence[int],
-        corpus: Sequence[tuple[SourceShard, Observations]],
+        corpus: CorpusPlaces,
         options: PoolingOptions,
         seed: int,
+        held_places: CorpusPlaces | None = None,
     ) -> None:
         self.module = module
         self.options = options
@@ -118,6 +125,7 @@ class PoolingTask:
         left = set(held_out)
         self.learned = np.array([row for row in range(len(self.labels)) if row not in left])
         self.corpus = corpus
+        self.held_places = held_places
         self.start = module.readout.log_weight.detach().clone()
 
     def losses(self, index: int) -> dict[str, Tensor]:
@@ -127,31 +135,27 @@ class PoolingTask:
         logs, labels = self.module(self.seen.pick(rows)), self.labels[torch.as_tensor(rows)]
         none = torch.zeros(len(rows), len(rows), dtype=torch.bool)
         opinions = ranking_loss(logs, labels, none, gain, options.width)
-        order = logs.sum() * 0
-        for chosen in rng.choice(len(self.corpus), options.groups) if self.corpus else ():
-            shard, seen = self.corpus[chosen]
-            place = int(rng.integers(options.places))
-            mine = np.array(shard.usable(1))
-            better = torch.from_numpy(shard.better[np.ix_(mine, mine)][:, :, place] >= SURE)
-            found = self.module(seen.pick(mine * options.places + place))
-            nothing = torch.full((len(mine),), torch.nan)
-            order = order + ranking_loss(found, nothing, better, gain, 1.0)["order"] / options.groups
+        corpus = self.corpus.losses(self.module, gain, self.module.labels, rng, options.groups)
         moved = (self.module.readout.log_weight - self.start).square().mean()
         return {
             "opinion_pairs": options.opinion * opinions["pairs"],
             "opinion_scale": options.opinion * scale_loss(self.module.score(logs), labels),
-            "order": options.order * order,
+            **{name: getattr(options, name) * term for name, term in corpus.items()},
             "keep": options.keep * moved,
         }
 
     def validate(self, module: nn.Module) -> dict[str, float]:
-        """SROCC and RMSE (in points) on the content left out."""
-        if not self.held_out:
-            return {}
+        """SROCC and RMSE (in points) on the content left out; where labels are learned, ``CorpusPlaces.figures`` on the
+        sources held out."""
         assert isinstance(module, PoolingModule)
+        found = {}
+        if self.held_places is not None and self.held_places.sources and module.labels is not None:
+            found = self.held_places.figures(module, module.labels)
+        if not self.held_out:
+            return found
         scores = module.score(module(self.seen.pick(self.held_out))).numpy()
         labels = self.labels[torch.as_tensor(self.held_out)].numpy()
-        return {
+        return found | {
             "left_srocc": float(spearmanr(scores, labels).statistic),
             "left_rmse": float(np.sqrt(np.mean((scores - labels) ** 2))),
         }
@@ -203,19 +207,24 @@ def train_pooling(
     start = open_start(data.start)
     info = start.model.info
     left = [] if data.leave_out is None else scored.rows_of(data.leave_out)
-    training, _ = split_by_content(load_corpus(corpus), data.fold, data.folds)
-    places = min([data.options.places, *(len(shard.reference) for shard in training)])
+    sides = split_by_content(load_corpus(corpus), data.fold, data.folds)
+    places = min([data.options.places, *(len(shard.reference) for side in sides for shard in side)])
     options = replace(data.options, places=places)
     compute = choose(loop.device)  # as scoring chooses; the steps themselves are as the loop says
     model = start.model.to(compute.device, compute.dtype)
     seen = first_alone(lambda: observe_scored(model, scored, data.cache, say))
-    patches = first_alone(lambda: observe_corpus(model, training, options.places, data.cache, say))
+    patch = FINE if options.label > 0 else None
+
+    def look(shards: Sequence[SourceShard]) -> CorpusPlaces:
+        patches = first_alone(lambda: observe_corpus(model, shards, places, data.cache, say, patch))
+        return CorpusPlaces(list(zip(shards, patches, strict=True)), places)
+
+    learned, held_places = look(sides[0]), look(sides[1]) if options.label > 0 else None
     model.to(torch.device("cpu"), torch.float32)
     stanet = start.stanet if options.pooling == "stanet" else None
-    module = PoolingModule(stanet, start.readout, model.calibration, model.clip_frames)
-    task = PoolingTask(
-        module, (scored, seen), left, list(zip(training, patches, strict=True)), options, loop.seed
-    )
+    curve = LabelCurve() if options.label > 0 else None
+    module = PoolingModule(stanet, start.readout, model.calibration, curve)
+    task = PoolingTask(module, (scored, seen), left, learned, options, loop.seed, held_places)
     settings = {
         "options": asdict(options),
         "start": info.weights_sha256,

@@ -101,6 +101,8 @@ def test_patterns() -> None:
     pattern = parse_pattern("{content}/{content}_*_{crf}.mp4")
     assert pattern.match("dog/dog_fast_30.mp4") == {"content": "dog", "crf": "30"}
     assert pattern.match("dog/cat_fast_30.mp4") is None
+    split = parse_pattern("{content}_{codec}_{crf}.mp4").match("big_dog_x264_30.mp4")
+    assert split == {"content": "big_dog", "codec": "x264", "crf": "30"}
     assert pattern.match("dog/dog_fa/st_30.mp4") is None
     assert parse_pattern("a.b{x}").match("aXb1") is None
     for wrong in ("{", "{0}", "{a.b}", "{a!r}", "{a:3}", "{}"):

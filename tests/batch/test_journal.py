@@ -33,11 +33,12 @@ def test_what_was_added_is_found_again_but_what_another_try_could_mend(tmp_path:
     path = str(tmp_path / "j.ndjson")
     with Journal(path) as journal:
         assert journal.finished == {}
-        journal.add([DONE, LASTING])
+        added = journal.add([DONE, LASTING])
         journal.add([PASSING])
     with Journal(path) as journal:
         assert set(journal.finished) == {"k1", "k2"}
         found = journal.finished["k1"]
+        assert added == (found, journal.finished["k2"])
     assert job_line(found) == job_line(DONE)  # to the digits that are written
     assert found.results[0].warnings == DONE.results[0].warnings
 

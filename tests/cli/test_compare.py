@@ -94,8 +94,9 @@ def test_tables_of_given_scores(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "| x265 | pchip | -10.00 % | -10.00 % to -10.00 % | 0.5000 | 2 | +" in capsys.readouterr().out
     assert main(["compare", path, "--anchor", "x265", "--bitrate-column", "target", "-o", "-"]) == 0
     assert "| x264 | akima | +11.11 % |" in capsys.readouterr().out
+    path = scored(tmp_path / "t.csv", {("a", "x264"): LADDER, ("a", "x265"): CHEAPER})
     assert main(["compare", path, "--anchor", "x264 a", "--codec-column", "codec,content"]) == 0
-    assert "| x265 a | pchip |" in capsys.readouterr().out
+    assert "| x265 a | pchip | -10.00 % | - | - | 1 |" in capsys.readouterr().out
 
 
 def test_without_a_common_range_nothing_is_made_up(

@@ -100,4 +100,4 @@ def test_lines_that_look_like_requests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["man", "trian"]) == 2
-    assert capsys.readouterr().err.startswith("error: no command is called 'trian': one of score, corpus")
+    assert capsys.readouterr().err.startswith("error: no command is called 'trian': one of score, ")

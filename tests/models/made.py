@@ -61,7 +61,10 @@ def config(network: PQANetConfig = SMALL, **values: object) -> RankVQAConfig:
 def tensors(made: RankVQAConfig, seed: int = 0) -> dict[str, Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return parts_tensors(PQANet(made.network), parts_of(made))
+        network, parts = PQANet(made.network), parts_of(made)
+        if parts.stanet is not None:  # a new one weighs all places alike
+            torch.nn.init.normal_(parts.stanet.get_parameter("conv3d_block2.2.weight"))
+        return parts_tensors(network, parts)
 
 
 def header(made: RankVQAConfig, name: str = "made") -> ModelFile:
