@@ -294,8 +294,8 @@ class Environment:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything one run says. ``reference_decodes`` counts how often a decoding of the reference was begun: once for all
-    inputs that share its frames."""
+    """Everything one run says. ``reference_decodes`` counts how often a decoding of the reference was begun: once for
+    all inputs that share its frames."""
 
     tool_version: str
     argv: tuple[str, ...]

@@ -6,10 +6,11 @@ import dataclasses
 import json
 from dataclasses import dataclass
 
+from rankvqa_cli.scoring.passes import MEMORY_SHARE
 from rankvqa_cli.types import InputSpec, RawFormat, ReadOptions
 
 #: Options that say where and how fast jobs are scored, or that a key holds in another form.
-_NOT_MEASURED = ("models", "device", "threads")
+_NOT_MEASURED = ("models", "device", "threads", "memory_share")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class ScoreOptions:
     device: str = "auto"
     precision: str = "auto"
     threads: int | None = None
+    memory_share: float = MEMORY_SHARE
     pool: str = "mean"
     allow_short: bool = False
     allow_damaged: bool = False

@@ -78,10 +78,13 @@ class Settings:
     def named(self, distorted: Sequence[str], reference: str | None) -> ScoreOptions:
         """How files are scored that are called like these. Raises UsageError as ``raw_formats`` does."""
         raw, ref_raw = raw_formats(distorted, reference, self.raw, self.ref_raw)
-        threads = self.scoring.threads
-        if threads is None and (self.count or 1) > 1:
-            threads = max(1, (os.cpu_count() or 1) // (self.count or 1))
-        return dataclasses.replace(self.scoring, raw=raw, ref_raw=ref_raw, threads=threads)
+        count, threads = self.count or 1, self.scoring.threads
+        if threads is None and count > 1:
+            threads = max(1, (os.cpu_count() or 1) // count)
+        share = self.scoring.memory_share / count
+        return dataclasses.replace(
+            self.scoring, raw=raw, ref_raw=ref_raw, threads=threads, memory_share=share
+        )
 
     def work(self) -> Work:
         """Who scores. Raises UsageError for a cluster that is none, DeviceError where nobody answers there."""

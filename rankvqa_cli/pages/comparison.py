@@ -151,7 +151,7 @@ def curves(root: Node) -> list[Html]:
             title = f"{content.text} by {model.text}" if several else content.text
             if series:
                 plots.append(rate_quality(title, series, styles))
-    return plots
+    return plots[: jobs.MOST_PLOTS]
 
 
 def deltas_table(root: Node) -> Html:

@@ -14,6 +14,8 @@ from rankvqa_cli.pages.tables import table
 
 #: Results that are shown frame by frame, the lowest scores first.
 MOST_DETAILS = 40
+MOST_JOBS = 700
+MOST_PLOTS = 40
 CODEC, CONTENT = "codec", "content"
 
 
@@ -40,7 +42,7 @@ def jobs_table(jobs: Sequence[Node]) -> Html:
     header = ["row", "distorted", *own, "kbit/s", "model", "score", "95 % interval", "p5", "min"]
     first = 2 + len(own)
     numeric = (0, first, *range(first + 2, first + 6))
-    return table("Every job", header, rows, numeric=numeric, sortable=True, failed=failed)
+    return table("Every job", header, rows, numeric=numeric, sortable=True, failed=failed, most=MOST_JOBS)
 
 
 def failures_table(jobs: Sequence[Node]) -> list[Html]:
@@ -80,13 +82,17 @@ def curves(jobs: Sequence[Node]) -> list[Html]:
         rate_quality(content if len(models) == 1 else f"{content} by {model}", series, styles)
         for (model, content), series in plots.items()
         if sum(map(len, series.values())) > 1
-    ]
+    ][:MOST_PLOTS]
 
 
 def details(jobs: Sequence[Node], pictures: Pictures) -> Html:
     """The lowest scores frame by frame, folded away but for those with pictures."""
-    found = [(job, result) for job in jobs for result in job["results"]]
-    found.sort(key=lambda pair: pair[1]["score"].number)
+    each_once = {
+        (result["input"].text, result["reference"].text, result["model"].text): (job, result)
+        for job in jobs
+        for result in job["results"]
+    }
+    found = sorted(each_once.values(), key=lambda pair: pair[1]["score"].number)
     shown = []
     for job, result in found[:MOST_DETAILS]:
         has_pictures = (result["input"].text, result["model"].text) in pictures.moments

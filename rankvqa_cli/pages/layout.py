@@ -13,10 +13,11 @@ from rankvqa_cli.results.report import JSON, TOOL
 
 #: Everything is inside, and the page says so to the browser.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-MOST_DOCUMENT_BYTES = 1_500_000
-MOST_PICTURE_BYTES = 1_800_000
+#: What keeps a page under 5 MB, with the most rows, plots and details that it shows.
+MOST_DOCUMENT_BYTES = 1_200_000
+MOST_PICTURE_BYTES = 1_200_000
 #: What a document that is too big leaves out first.
-_HEAVY = ("frames", "clips", "plan")
+_HEAVY = ("frames", "clips", "plan", "pooled", "jobs")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import os
 
 from rankvqa_cli.pages import common
 from rankvqa_cli.pages.html import join, tag
+from rankvqa_cli.pages.jobs import MOST_DETAILS
 from rankvqa_cli.pages.layout import MOST_PICTURE_BYTES, Section, page
 from rankvqa_cli.pages.nodes import Node
 from rankvqa_cli.pages.result import Pictures, detail, name_of, overlay
@@ -26,7 +27,8 @@ def score_page(report: Report) -> bytes:
     sections = [Section("results", "Results", common.results_table(results))]
     if gates:
         sections.append(Section("gates", "Gates", common.gates_table(gates)))
-    details = [detail(result, pictures, tag("h3", name_of(result))) for result in results]
+    lowest = sorted(results, key=lambda result: result["score"].number)[:MOST_DETAILS]
+    details = [detail(result, pictures, tag("h3", name_of(result))) for result in results if result in lowest]
     if 1 < len(results) <= _MOST_OVERLAID:
         details.insert(0, overlay(results))
     sections.append(Section("frames", "Frame by frame", join(details)))

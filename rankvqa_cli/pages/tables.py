@@ -8,6 +8,8 @@ from rankvqa_cli.pages.html import Html, tag
 
 #: A table of more rows than this scrolls by itself, with its head in sight.
 _MANY = 25
+#: A table shows no more rows than this; the JSON has the others.
+MOST_ROWS = 300
 
 
 def table(
@@ -18,8 +20,10 @@ def table(
     numeric: Sequence[int] = (),
     sortable: bool = False,
     failed: Sequence[int] = (),
+    most: int = MOST_ROWS,
 ) -> Html:
     """A table whose first column heads its rows. ``numeric`` columns are set to the right, ``failed`` rows stand out.
+    Of more than ``most`` rows the first are shown.
 
     It scrolls by itself where the screen is narrow, also from the keyboard.
     """
@@ -28,7 +32,7 @@ def table(
         for place, head in enumerate(header)
     ]
     body = []
-    for number, row in enumerate(rows):
+    for number, row in enumerate(rows[:most]):
         cells = [
             tag("th", cell, scope="row", class_="n" if 0 in numeric else None)
             if place == 0
@@ -36,6 +40,8 @@ def table(
             for place, cell in enumerate(row)
         ]
         body.append(tag("tr", *cells, class_="failed" if number in failed else None))
+    if len(rows) > most:
+        caption += " (the first rows; the JSON has all)"
     inner = tag(
         "table",
         tag("caption", tag("span", caption)),

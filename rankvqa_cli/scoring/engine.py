@@ -30,7 +30,7 @@ from rankvqa_cli.results.heatmap_targets import heatmap_targets
 from rankvqa_cli.results.pooling import require_pool
 from rankvqa_cli.results.writers import check
 from rankvqa_cli.scoring.clips import require_hop
-from rankvqa_cli.scoring.passes import Pass, inputs_that_fit, plan_passes
+from rankvqa_cli.scoring.passes import MEMORY_SHARE, Pass, inputs_that_fit, plan_passes
 from rankvqa_cli.scoring.summary import summarise
 from rankvqa_cli.types import (
     Alignment,
@@ -77,6 +77,7 @@ def score(
     heatmap: File | None = None,
     moments: int = 0,
     overwrite: bool = False,
+    memory_share: float = MEMORY_SHARE,
     argv: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> Report:
@@ -88,7 +89,8 @@ def score(
     that a model without a reference sees. Scores are 0 to 100, higher is better; an input that equals the
     reference has exactly 100. ``heatmap`` is a .png, .mp4, .mkv or .webm to paint quality by place into (see
     ``results.heatmap_targets`` for several inputs or models), which ``overwrite`` may replace. ``moments`` is of how
-    many of each result's worst clips to keep pictures.
+    many of each result's worst clips to keep pictures. Inputs are read together, as many as fit ``memory_share`` of
+    the machine's memory; the reference is decoded again for those that do not.
 
     Raises UsageError (an argument is wrong), InputError (a file, or a baseline of ``fail_drop``, cannot be read or
     compared), DamagedError (decoding was incomplete), ModelError, OutputError (the heatmap cannot be written),
@@ -118,7 +120,7 @@ def score(
         job = Job(plan, alignments, options, runtime, hop, sample, allow_short, allow_damaged, progress)
         job = replace(job, lookahead=lookahead, moments=keeping(moments, runtime.models))
         with _painting(job, paths, overwrite) as job:
-            scored, decodes = _run_passes(job)
+            scored, decodes = _run_passes(job, memory_share)
             results = tuple(
                 summarise(plan.reference, scores, model, clips, pool)
                 for scores in scored
@@ -267,13 +269,13 @@ def _waiting_asleep() -> Iterator[None]:
         del os.environ["OMP_WAIT_POLICY"]
 
 
-def _run_passes(job: Job) -> tuple[list[InputScores], int]:
+def _run_passes(job: Job, memory_share: float) -> tuple[list[InputScores], int]:
     """Scores of every input, in the plan's order, and how many decodings of the reference were begun for them."""
     from rankvqa_cli.scoring.device import computing
     from rankvqa_cli.scoring.runner import run_pass
 
     lengths = [model.clip_frames for model in job.runtime.models]
-    most = 1 if job.plan.reference is None else inputs_that_fit(job.plan.reference, lengths)
+    most = 1 if job.plan.reference is None else inputs_that_fit(job.plan.reference, lengths, memory_share)
     waiting = deque(plan_passes(job.plan, job.alignments, most))
     scored: dict[int, InputScores] = {}
     passes = 0

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from rankvqa_cli.scoring.grid import SLOTS
 from rankvqa_cli.types import Alignment, ComparisonPlan, PlannedInput
 
+#: Of the machine's memory, what frames that wait to be compared may take.
+MEMORY_SHARE = 0.25
+
 
 @dataclass(frozen=True)
 class Pass:
@@ -61,8 +64,8 @@ def plan_passes(plan: ComparisonPlan, alignments: Sequence[Alignment], most_inpu
     ]
 
 
-def inputs_that_fit(reference: PlannedInput, clip_lengths: Sequence[int]) -> int:
-    """How many inputs may be read at a time: at least one, and no more than fill a quarter of the machine's memory."""
+def inputs_that_fit(reference: PlannedInput, clip_lengths: Sequence[int], share: float = MEMORY_SHARE) -> int:
+    """How many inputs may be read at a time: at least one, and no more than fill ``share`` of the machine's memory."""
     a_stream = SLOTS * sum(clip_lengths) * reference.format.frame_bytes
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, memory // 4 // a_stream - 1)
+    return max(1, int(memory * share) // a_stream - 1)

@@ -6,10 +6,11 @@ import dataclasses
 import math
 
 import pytest
-from made_pages import moments, score_report, scored
+from made_pages import batch, moments, score_report, scored
 from page_reader import Reader
 
 from rankvqa_cli.pages.axes import exact, linear, logarithmic
+from rankvqa_cli.pages.batch import batch_page
 from rankvqa_cli.pages.charts import Plot, thinned, words
 from rankvqa_cli.pages.html import Html, breakable, escaped, join, tag
 from rankvqa_cli.pages.layout import Section, page
@@ -151,3 +152,24 @@ def test_what_is_embedded_cannot_end_its_script() -> None:
     )
     assert Reader(data).documents == {"doc": {"x": "</script><script>alert(1)</script><!--"}}
     assert data.count(b"<script") == 2
+
+
+def test_a_big_batch_stays_a_small_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is most worth a look is shown, the rest is said to be in the JSON."""
+    monkeypatch.setattr("rankvqa_cli.pages.jobs.MOST_JOBS", 9)
+    monkeypatch.setattr("rankvqa_cli.pages.jobs.MOST_DETAILS", 4)
+    monkeypatch.setattr("rankvqa_cli.pages.jobs.MOST_PLOTS", 2)
+    monkeypatch.setattr("rankvqa_cli.pages.layout.MOST_DOCUMENT_BYTES", 40_000)
+    jobs = batch()
+    data = batch_page(jobs)
+    reader = Reader(data)
+    assert "Every job (the first rows; the JSON has all)" in reader.texts
+    (script,) = [given for name, given in reader.elements if given.get("type") == "application/json"]
+    assert script["data-left-out"] == "frames clips plan"
+    assert sum(given.get("class") == "job" for _, given in reader.elements) == 4
+    lowest = sorted(result.score for result in jobs.results)[:4]
+    shown = [float(value) for value, pointer, _ in reader.data if pointer.endswith("/score")]
+    assert all(any(abs(score - value) < 1e-6 for value in shown) for score in lowest)
+    figures = [given for name, given in reader.elements if given.get("class") == "grids"]
+    assert len(figures) == 1
+    assert reader.texts.count("bitrate in kbit/s") == 2

@@ -75,3 +75,4 @@ def test_the_budget() -> None:
     assert inputs_that_fit(planned(9), [12]) > inputs_that_fit(planned(9), [12, 12]) >= 1
     huge = replace(planned(9), format=replace(FORMAT, width=1 << 20, height=1 << 20))
     assert inputs_that_fit(huge, [12]) == 1
+    assert inputs_that_fit(planned(9), [12], 0.125) < inputs_that_fit(planned(9), [12])
