@@ -61,7 +61,8 @@ def train(
 @pytest.mark.parametrize("case", ["rankvqa", "plain", "patchnet"])
 def test_a_copy_of_the_teacher_has_nothing_to_learn(corpus: Path, networks: Path, case: str) -> None:
     terms = task(corpus, opened(networks, case), opened(networks, case)).losses(0)
-    assert [terms[name].item() for name in ("maps", "patch", "pooled")] == [0.0, 0.0, 0.0]
+    # With gradients oneDNN may take another kernel than without, so not to the bit.
+    assert [terms[name].item() for name in ("maps", "patch", "pooled")] == pytest.approx([0.0] * 3, abs=1e-9)
 
 
 @pytest.mark.parametrize("student", ["narrow", "patchnet"])
