@@ -84,6 +84,7 @@ def score_files(
         device=options.device,
         precision=options.precision,
         threads=options.threads,
+        memory_share=options.memory_share,
         pool=options.pool,
         allow_short=options.allow_short,
         allow_damaged=options.allow_damaged,

@@ -48,7 +48,7 @@ any work.
     context_settings={"help_option_names": ["-h", "--help"]},
     short_help="Score many videos.",
 )
-@click.argument("source", metavar="[JOBS]", required=False)
+@click.argument("source", metavar="[JOBS]", required=False, shell_complete=options.files)
 @batch_options
 @stack(
     "Output",

@@ -45,7 +45,7 @@ Exit codes: those of 'vqa-score batch'; 3 also where nothing of a codec can be c
     context_settings={"help_option_names": ["-h", "--help"]},
     short_help="Compare codecs.",
 )
-@click.argument("source", metavar="JOBS|SCORES")
+@click.argument("source", metavar="JOBS|SCORES", shell_complete=options.files)
 @stack(
     "Comparing",
     option("--anchor", required=True, metavar="CODEC", help="The codec that the others are held against."),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rankvqa_cli.cli import options
 from rankvqa_cli.cli.talk import Talk
 from rankvqa_cli.errors import ModelError
 
@@ -52,7 +53,7 @@ def list_models(form: str) -> None:
 
 
 @command.command("info", short_help="What a model is and where it comes from.")
-@click.argument("model", metavar="NAME|FILE")
+@click.argument("model", metavar="NAME|FILE", shell_complete=options.models)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def info(model: str, form: str) -> None:
     """What a model is: its header, its size, its sha256, and its entry in the list where it has one.
@@ -84,7 +85,7 @@ def info(model: str, form: str) -> None:
 
 
 @command.command("verify", short_help="Check models against their sha256.")
-@click.argument("models", metavar="[NAME|FILE]...", nargs=-1)
+@click.argument("models", metavar="[NAME|FILE]...", nargs=-1, shell_complete=options.models)
 @click.pass_obj
 def verify(talk: Talk, models: tuple[str, ...]) -> None:
     """Read models (all that are known by name, where none is given), check each against its sha256 and load it.

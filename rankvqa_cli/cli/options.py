@@ -33,12 +33,17 @@ def option(*names: str, **attributes: Any) -> Callable[..., Any]:
     return partial(click.option, *names, cls=SectionOption, **attributes)
 
 
-def _models(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+def files(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """What a shell is to complete a word by that names a file or a folder."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def models(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Names of models, and files."""
     from rankvqa_cli.models.manifest import manifest
 
     names = [entry.name for entry in manifest() if entry.name.startswith(incomplete)]
-    return [CompletionItem(incomplete, type="file"), *map(CompletionItem, names)]
+    return [*files(ctx, parameter, incomplete), *map(CompletionItem, names)]
 
 
 #: How any input is read.
@@ -134,7 +139,7 @@ model_options = stack(
         "models",
         metavar="NAME",
         multiple=True,
-        shell_complete=_models,
+        shell_complete=models,
         help="A model's name ('vqa-score models list') or file; repeatable.",
     ),
     option(
@@ -142,6 +147,13 @@ model_options = stack(
         type=click.IntRange(1),
         metavar="N",
         help="Frames between clip starts.  [default: a clip's length]",
+    ),
+    option(
+        "--clip-stride",
+        type=click.IntRange(1),
+        default=1,
+        metavar="N",
+        help="Score one clip in N, for speed; the interval is widened.  [default: every clip]",
     ),
     option(
         "--sample",

@@ -57,6 +57,9 @@ def answers(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         ("vqa-score -m rankvqa-m", {"file,rankvqa-m", "plain,rankvqa-mini"}),
         ("vqa-score --no-such -loglevel w", {"plain,warning"}),
         ("vqa-score train --input ", {"plain,luma", "plain,ycbcr"}),
+        ("vqa-score batch jo", {"file,jo"}),
+        ("vqa-score compare jobs.csv --fail-d", {"plain,--fail-drop"}),
+        ("vqa-score models info rankvqa-m", {"file,rankvqa-m", "plain,rankvqa-mini"}),
         ("vqa-score completion ", {f"plain,{shell}" for shell in SHELLS}),
     ],
 )
