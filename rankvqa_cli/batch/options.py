@@ -25,6 +25,7 @@ class ScoreOptions:
     frames: int | None = None
     align: str | int = "auto"
     hop: int | None = None
+    clip_stride: int = 1
     sample: float = 0.5
     device: str = "auto"
     precision: str = "auto"
