@@ -122,6 +122,8 @@ def test_what_cannot_be_done_is_refused(
         score(clip)
     with pytest.raises(UsageError, match="compares with a reference"):
         score(clip, models=[str(tiny_model)])
+    with pytest.raises(UsageError, match="--clip-stride is for models with a reference"):
+        score(clip, models=[str(ensemble)], clip_stride=2)
     with pytest.raises(UsageError, match="--heatmap paints differences"):
         score(clip, models=[str(ensemble)], heatmap=tmp_path / "map.png")
 
