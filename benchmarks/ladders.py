@@ -1,6 +1,7 @@
 """Does the score fall at every step of a CRF ladder? The order is known by construction: same source, same codec.
 
     python benchmarks/ladders.py ../shared/data/davis
+    python benchmarks/ladders.py ../shared/data/davis --without-reference --codec x264
 
 Encodes every video of a folder with x264, x265 and SVT-AV1 at CRF 18 to 48 in steps of 6, scores all encodes of a
 source in one run, and counts the steps at which the score falls.
@@ -26,10 +27,13 @@ CODECS = {
 }
 
 
-def ladder(source: Path, folder: Path, models: list[str]) -> dict[str, list[float]]:
-    """Scores of ``source`` by codec, in the order of CRFS."""
+def ladder(
+    source: Path, folder: Path, models: list[str], codecs: list[str], *, alone: bool
+) -> dict[str, list[float]]:
+    """Scores of ``source`` by codec, in the order of CRFS; ``alone`` judges encodes without it."""
     encodes = []
-    for codec, options in CODECS.items():
+    for codec in codecs:
+        options = CODECS[codec]
         for crf in CRFS:
             path = folder / f"{codec}-{crf}.mkv"
             argv = [
@@ -46,9 +50,9 @@ def ladder(source: Path, folder: Path, models: list[str]) -> dict[str, list[floa
             ]
             subprocess.run([*argv, "-crf", str(crf), str(path)], check=True, stderr=subprocess.DEVNULL)
             encodes.append(path)
-    report = score(encodes, source, models=models, threads=2)
+    report = score(encodes, None if alone else source, models=models, threads=2)
     found = {Path(result.input).stem: result.score for result in report.results}
-    return {codec: [found[f"{codec}-{crf}"] for crf in CRFS] for codec in CODECS}
+    return {codec: [found[f"{codec}-{crf}"] for crf in CRFS] for codec in codecs}
 
 
 def main() -> None:
@@ -57,6 +61,8 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="folder of source videos")
     parser.add_argument("-m", "--model", action="append", default=[], help="one model of vqa-score")
+    parser.add_argument("--without-reference", action="store_true", help="judge the encodes by themselves")
+    parser.add_argument("--codec", action="append", choices=list(CODECS), help="repeatable  [default: all]")
     parser.add_argument("-o", "--output", type=Path, help="write every score as JSON")
     arguments = parser.parse_args()
     everything: dict[str, dict[str, list[float]]] = {}
@@ -65,7 +71,13 @@ def main() -> None:
         path for path in arguments.folder.iterdir() if path.suffix in {".mp4", ".mkv", ".y4m"}
     ):
         with tempfile.TemporaryDirectory() as folder:
-            everything[source.stem] = ladder(source, Path(folder), arguments.model)
+            everything[source.stem] = ladder(
+                source,
+                Path(folder),
+                arguments.model,
+                arguments.codec or list(CODECS),
+                alone=arguments.without_reference,
+            )
         for codec, scores in everything[source.stem].items():
             steps += len(scores) - 1
             fallen += sum(better > worse for better, worse in pairwise(scores))

@@ -29,8 +29,9 @@ def main() -> int:
         return int(error.exit_code)
 
     for result in report.results:
-        low, high = result.ci95
-        print(f"{result.model}: {result.score:.2f} (95 %: {low:.2f} to {high:.2f})")
+        print(f"{result.model}: {result.score:.2f}")
+        if result.ci95 is not None:  # a single clip of a longer video has none
+            print("  95 %: {:.2f} to {:.2f}".format(*result.ci95))
         worst = sorted(result.frames, key=lambda frame: frame.score)[:3]
         for frame in worst:
             print(f"  frame {frame.index} at {frame.pts_time:.2f} s: {frame.score:.2f}")

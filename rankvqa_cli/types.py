@@ -228,7 +228,7 @@ class MemberView:
 
 @dataclass(frozen=True)
 class Result:
-    """One input scored by one model. ``members`` is empty for models that have none."""
+    """One input scored by one model. ``ci95`` is None where one clip stands for others, unseen."""
 
     input: str
     reference: str | None
@@ -236,7 +236,7 @@ class Result:
     score: float
     pool: str
     pooled: dict[str, float]
-    ci95: tuple[float, float]
+    ci95: tuple[float, float] | None
     clips: tuple[ClipScore, ...]
     frames: tuple[FrameScore, ...]
     integrity: Integrity

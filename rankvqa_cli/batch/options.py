@@ -25,6 +25,7 @@ class ScoreOptions:
     frames: int | None = None
     align: str | int = "auto"
     hop: int | None = None
+    clip_stride: int = 1
     sample: float = 0.5
     device: str = "auto"
     precision: str = "auto"
@@ -41,9 +42,14 @@ class ScoreOptions:
 
     @property
     def identity(self) -> str:
-        """Everything that a score depends on, but files and models."""
+        """Everything that a score depends on, but files and models: the options that are not as by default, so that an
+        option which a later version adds does not make everything anew."""
+        default = ScoreOptions()
         chosen = {
-            name: value for name, value in dataclasses.asdict(self).items() if name not in _NOT_MEASURED
+            field.name: value
+            for field in dataclasses.fields(self)
+            if field.name not in _NOT_MEASURED
+            and (value := getattr(self, field.name)) != getattr(default, field.name)
         }
         return json.dumps(chosen, sort_keys=True, default=str)
 

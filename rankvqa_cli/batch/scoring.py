@@ -80,6 +80,7 @@ def score_files(
         frames=options.frames,
         align=options.align,
         hop=options.hop,
+        clip_stride=options.clip_stride,
         sample=options.sample,
         device=options.device,
         precision=options.precision,

@@ -56,12 +56,11 @@ def table(report: Report) -> bytes:
     if report.gates:
         drawn.add_column("gates")
     for result in report.results:
-        low, high = result.ci95
         cells = [
             Text(visible(result.input)),
             Text(visible(result.model)),
             Text(f"{result.score:.4f}", style="bold"),
-            Text(f"{low:.2f} to {high:.2f}"),
+            Text("" if result.ci95 is None else "{:.2f} to {:.2f}".format(*result.ci95)),
             Text(f"{result.pooled['p5']:.2f}"),
             Text(f"{result.pooled['min']:.2f}"),
             Text(str(result.integrity.frames_scored)),

@@ -141,6 +141,8 @@ def command(
     weighting: str,
     icid: tuple[float, float, float],
     ablate: bool,
+    components: int,
+    mean: bool,
     task: str | None,
     labels: Path | None,
 ) -> None:
@@ -157,7 +159,9 @@ def command(
     """
     refuse_foreign(name == PTM)
     if name == PTM:
-        own = PtmArguments(ensemble, pseudo, pseudo_weight, size, sample, seeds, weighting, icid, ablate)
+        own = PtmArguments(
+            ensemble, pseudo, pseudo_weight, size, sample, seeds, weighting, icid, ablate, components, mean
+        )
         train_ptm(corpus, out, run, cache, steps, rate, seed, threads, own)
         return
     require_task(name, task, labels)

@@ -18,7 +18,19 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 #: Options of ``train`` that mean something here too; the others are for training on a corpus.
 SHARED = frozenset({"name", "corpus", "out", "run", "cache", "steps", "rate", "seed", "threads"})
 OWN = frozenset(
-    {"ensemble", "pseudo", "pseudo_weight", "size", "sample", "seeds", "weighting", "icid", "ablate"}
+    {
+        "ensemble",
+        "pseudo",
+        "pseudo_weight",
+        "size",
+        "sample",
+        "seeds",
+        "weighting",
+        "icid",
+        "ablate",
+        "components",
+        "mean",
+    }
 )
 
 
@@ -35,6 +47,8 @@ class PtmArguments:
     weighting: str
     icid: tuple[float, float, float]
     ablate: bool
+    components: int
+    mean: bool
 
 
 def ptm_options(function: Function) -> Function:
@@ -78,6 +92,16 @@ def ptm_options(function: Function) -> Function:
             help="ptm: weights of intra-consistency and inter-divisibility, and the margin of its triplets.",
         ),
         click.option("--ablate", is_flag=True, help="ptm: also measure what each term of the loss is worth."),
+        click.option(
+            "--components",
+            default=4,
+            show_default=True,
+            type=click.IntRange(0, 4),
+            help="ptm: ridge regressions that a member's view is reduced to.",
+        ),
+        click.option(
+            "--mean", is_flag=True, help="ptm: reduce it to the plain mean of its features as well."
+        ),
     )
     for option in reversed(stack):
         function = option(function)
@@ -112,6 +136,8 @@ def train(
         raise click.UsageError(
             f"--model {PTM} needs --ensemble: the members that 'vqa-score select-models' chose"
         )
+    if arguments.components == 0 and not arguments.mean:
+        raise click.UsageError("--components 0 leaves nothing of the features: give --mean with it")
     if out.suffix != ".json":
         raise click.UsageError(f"{str(out)!r}: an ensemble is written as .json, with its head beside it")
     import torch
@@ -132,6 +158,8 @@ def train(
         rate=rate if source("rate") is given else default.rate,
         weighting="dbi" if arguments.weighting == "dbi" else "equal",
         icid=IcidOptions(intra=intra, inter=inter, margin=margin),
+        components=arguments.components,
+        mean=arguments.mean,
     )
     folder = run if run is not None else out.with_suffix(".run")
     sampling = Sampling(arguments.size, arguments.sample)

@@ -124,7 +124,7 @@ def timeline(result: Node, clips: Sequence[Node]) -> Html:
 def _times(clip: Node, times: Mapping[int, float], last: float) -> tuple[float, float]:
     start, end = int(clip["start"].number), int(clip["end"].number)
     begin = times.get(start, 0.0)
-    return begin, times.get(end, last)
+    return begin, times.get(end, times.get(end - 1, last))
 
 
 def worst_table(result: Node, clips: Sequence[Node]) -> Html:

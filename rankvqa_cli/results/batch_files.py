@@ -116,7 +116,7 @@ def _measured(job: ScoredJob, place: int) -> list[object]:
     if job.failed:
         return [*[None] * (4 + len(POOLS)), rate, None, None, *end]
     result = job.results[place]
-    scores = [number(value, SCORE_DIGITS) for value in (result.score, *result.ci95)]
+    scores = [number(value, SCORE_DIGITS) for value in (result.score, *(result.ci95 or (None, None)))]
     pools = [number(result.pooled[name], SCORE_DIGITS) for name in POOLS]
     seen = [result.integrity.frames_scored, result.alignment.offset]
     return [scores[0], result.pool, *scores[1:], *pools, rate, *seen, *end]

@@ -4,6 +4,9 @@ The clips of a video are drawn again, with replacement, in runs of neighbours (P
 block bootstrap, 1992: quality changes slowly, so single clips are not independent draws), and the pool is
 taken over the frames that the drawn clips bring. The interval says how much the pooled score depends on
 which parts of this video were seen; it does not cover the model's own error.
+
+Where only one clip in several was scored, few clips stand for the video, and the unseen ones may lie
+outside of what was seen: the interval is widened by Student's t and by what the bootstrap lacks with few draws.
 """
 
 from __future__ import annotations
@@ -67,6 +70,31 @@ def bootstrap_interval(
     tail = 50.0 * (1.0 - level)
     low, high = np.percentile(np.concatenate(values), [tail, 100.0 - tail])
     return (float(low), float(high))
+
+
+def sampled_interval(
+    clips: Sequence[ClipScore], pool_name: str, frames: Sequence[FrameScore]
+) -> tuple[float, float] | None:
+    """The 95 % interval where ``clips`` are some of a video's, evenly spaced, to cover the pool over all of them; None
+    for a single one, which says nothing of the others.
+
+    The larger half-width of ``bootstrap_interval`` goes to both sides (a low percentile of the clips that were seen is
+    not below any of them, that of all clips may well be), times t(n - 1) / t(inf), times sqrt(n / (n - b)) for n clips
+    in blocks of b: the variance of a mean of blocks that are drawn from n clips lacks a share of b / n. It stays within
+    0 to 100. How far percentiles and extremes lie from those of the sample is no question of variance alone: they are
+    covered less often than 95 times in 100. Raises as ``bootstrap_interval`` does.
+    """
+    low, high = bootstrap_interval(clips, pool_name, frames)
+    starts = np.unique(np.array([clip.start for clip in clips], dtype=np.int64))
+    count = len(starts)
+    if count == 1:
+        return None
+    from scipy.special import stdtrit
+
+    score = pool([frame.score for frame in frames])[pool_name]
+    few = float(stdtrit(count - 1, 0.975) / stdtrit(math.inf, 0.975))
+    half = max(score - low, high - score) * few * math.sqrt(count / (count - _block_length(clips, starts)))
+    return (max(0.0, score - half), min(100.0, score + half))
 
 
 def _block_length(clips: Sequence[ClipScore], starts: _Counts) -> int:

@@ -38,13 +38,12 @@ def results_table(results: Sequence[Result]) -> str:
     rows = []
     for result in results:
         worst = min(result.clips, key=lambda clip: clip.score, default=None)
-        low, high = result.ci95
         rows.append(
             [
                 result.input,
                 result.model,
                 f"{result.score:.2f}",
-                f"{low:.2f} to {high:.2f}",
+                "" if result.ci95 is None else "{:.2f} to {:.2f}".format(*result.ci95),
                 f"{result.pooled['p5']:.2f}",
                 "" if worst is None else f"{worst.score:.2f} in frames {worst.start} to {worst.end - 1}",
             ]

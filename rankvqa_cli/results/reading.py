@@ -58,7 +58,7 @@ def _result(data: dict[str, Any], warnings: tuple[str, ...]) -> Result:
         score=data["score"],
         pool=data["pool"],
         pooled=data["pooled"],
-        ci95=(data["ci95"][0], data["ci95"][1]),
+        ci95=None if data["ci95"] is None else (data["ci95"][0], data["ci95"][1]),
         clips=tuple(
             ClipScore(members=tuple(member["clips"][i] for member in members), **clip)
             for i, clip in enumerate(data["clips"])

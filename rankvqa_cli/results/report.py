@@ -62,7 +62,7 @@ def result_json(result: Result) -> dict[str, JSON]:
         "score": number(result.score, SCORE_DIGITS),
         "pool": result.pool,
         "pooled": {name: number(value, SCORE_DIGITS) for name, value in result.pooled.items()},
-        "ci95": [number(value, SCORE_DIGITS) for value in result.ci95],
+        "ci95": None if result.ci95 is None else [number(value, SCORE_DIGITS) for value in result.ci95],
         "clips": [
             {
                 "start": clip.start,

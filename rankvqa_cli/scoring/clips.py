@@ -1,16 +1,19 @@
 """Which frames make which clip, and what a clip's score says about its frames. Pure functions on integers.
 
 Clips start every ``hop`` frames. The last one is taken back so that it ends on the last frame; a video
-shorter than a clip is mirrored. Nothing is repeated otherwise, and no frame at the end is dropped.
+shorter than a clip is mirrored. Nothing is repeated otherwise, and no frame at the end is dropped. A ``stride``
+keeps one clip in so many of these, the first one always.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rankvqa_cli.errors import UsageError
-from rankvqa_cli.types import ClipScore
+from rankvqa_cli.types import ClipScore, ModelInfo
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,14 @@ class ClipWindow:
     padded: bool = False
 
 
+class Spacing(NamedTuple):
+    """Clips of ``length`` frames every ``hop`` frames, of which one in ``stride`` is seen."""
+
+    length: int
+    hop: int
+    stride: int = 1
+
+
 def require_hop(hop: int | None, length: int) -> int:
     """The hop to use for clips of ``length`` frames; None stands for the clip length. Raises UsageError below
     1."""
@@ -33,8 +44,29 @@ def require_hop(hop: int | None, length: int) -> int:
     return hop
 
 
-def clip_windows(frames: int, length: int, hop: int) -> tuple[ClipWindow, ...]:
-    """All clips of a video of ``frames`` frames, in order; none for an empty video."""
+def require_stride(stride: int) -> int:
+    """``stride`` itself. Raises UsageError below 1."""
+    if stride < 1:
+        raise UsageError(f"--clip-stride must be at least 1 clip, not {stride}")
+    return stride
+
+
+def require_strided(stride: int, models: Iterable[ModelInfo]) -> None:
+    """Raises UsageError where a ``stride`` is asked for and none of ``models`` has clips that it could pass over."""
+    if stride > 1 and all(info.kind == "no-reference" for info in models):
+        raise UsageError(
+            "--clip-stride is for models with a reference, and none is asked for: --sample says how often others look"
+        )
+
+
+def require_sample(sample: float) -> None:
+    """Raises UsageError where ``sample`` seconds cannot lie between two looks."""
+    if not 0 < sample < math.inf:
+        raise UsageError(f"--sample must be more than 0 seconds, not {sample:g}")
+
+
+def clip_windows(frames: int, length: int, hop: int, stride: int = 1) -> tuple[ClipWindow, ...]:
+    """The clips of a video of ``frames`` frames that are seen, in order; none for an empty video."""
     if frames <= 0:
         return ()
     if frames < length:
@@ -42,7 +74,7 @@ def clip_windows(frames: int, length: int, hop: int) -> tuple[ClipWindow, ...]:
     starts = list(range(0, frames - length + 1, hop))
     if starts[-1] + length < frames:
         starts.append(frames - length)
-    return tuple(ClipWindow(start, start + length) for start in starts)
+    return tuple(ClipWindow(start, start + length) for start in starts[::stride])
 
 
 def mirrored(frames: int, length: int) -> tuple[int, ...]:

@@ -6,7 +6,6 @@ torch is not imported with this module: models are loaded in the background whil
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +28,7 @@ from rankvqa_cli.results.gate import evaluate, parse_gate, require_models
 from rankvqa_cli.results.heatmap_targets import heatmap_targets
 from rankvqa_cli.results.pooling import require_pool
 from rankvqa_cli.results.writers import check
-from rankvqa_cli.scoring.clips import require_hop
+from rankvqa_cli.scoring.clips import require_hop, require_sample, require_stride, require_strided
 from rankvqa_cli.scoring.passes import MEMORY_SHARE, Pass, inputs_that_fit, plan_passes
 from rankvqa_cli.scoring.summary import summarise
 from rankvqa_cli.types import (
@@ -64,6 +63,7 @@ def score(
     frames: int | None = None,
     align: str | int = "auto",
     hop: int | None = None,
+    clip_stride: int = 1,
     sample: float = 0.5,
     device: str = "auto",
     precision: str = "auto",
@@ -84,13 +84,13 @@ def score(
     """Score one or several videos against ``reference``, or by themselves; the arguments are the command line's
     options.
 
-    ``inputs`` and ``reference`` are file names, ``-`` is stdin. ``raw`` and ``ref_raw`` describe headerless video,
-    and are None where the file has a header. ``sample`` is how many seconds lie between the frames
-    that a model without a reference sees. Scores are 0 to 100, higher is better; an input that equals the
-    reference has exactly 100. ``heatmap`` is a .png, .mp4, .mkv or .webm to paint quality by place into (see
-    ``results.heatmap_targets`` for several inputs or models), which ``overwrite`` may replace. ``moments`` is of how
-    many of each result's worst clips to keep pictures. Inputs are read together, as many as fit ``memory_share`` of
-    the machine's memory; the reference is decoded again for those that do not.
+    ``inputs`` and ``reference`` are file names, ``-`` is stdin. ``raw`` and ``ref_raw`` describe headerless video, and
+    are None where the file has a header. ``clip_stride`` N scores one clip in N; ``sample`` is how many seconds lie
+    between the frames that a model without a reference sees. Scores are 0 to 100, higher is better; an input that
+    equals the reference has exactly 100. ``heatmap`` is a .png, .mp4, .mkv or .webm to paint quality by place into
+    (see ``results.heatmap_targets`` for several inputs or models), which ``overwrite`` may replace. ``moments`` is of
+    how many of each result's worst clips to keep pictures. Inputs are read together, as many as fit ``memory_share``
+    of the machine's memory; the reference is decoded again for those that do not.
 
     Raises UsageError (an argument is wrong), InputError (a file, or a baseline of ``fail_drop``, cannot be read or
     compared), DamagedError (decoding was incomplete), ModelError, OutputError (the heatmap cannot be written),
@@ -98,7 +98,8 @@ def score(
     """
     require_pool(pool)
     require_hop(hop, 1)
-    _require_sample(sample)
+    require_stride(clip_stride)
+    require_sample(sample)
     gates = [parse_gate(text) for text in fail_under]
     drops = read_drops(fail_drop)
     paths = {} if heatmap is None else _heatmap_paths(heatmap, _names(inputs), reference, models, overwrite)
@@ -112,19 +113,24 @@ def score(
             alignments = _align(plan, options, align, lookahead)
             runtime = loading.result()
         infos = tuple(model.info for model in runtime.models)
+        require_strided(clip_stride, infos)
         require_models(gates, [info.name for info in infos])
         require_weights(drops, pairs_of(plan), infos)
         from rankvqa_cli.scoring.moments import keeping
         from rankvqa_cli.scoring.runner import Job
 
         job = Job(plan, alignments, options, runtime, hop, sample, allow_short, allow_damaged, progress)
-        job = replace(job, lookahead=lookahead, moments=keeping(moments, runtime.models))
+        job = replace(
+            job, lookahead=lookahead, moments=keeping(moments, runtime.models), clip_stride=clip_stride
+        )
         with _painting(job, paths, overwrite) as job:
             scored, decodes = _run_passes(job, memory_share)
             results = tuple(
-                summarise(plan.reference, scores, model, clips, pool)
+                summarise(plan.reference, scores, model, clips, in_all, pool)
                 for scores in scored
-                for model, clips in zip(runtime.models, scores.clips, strict=True)
+                for model, clips, in_all in zip(
+                    runtime.models, scores.clips, scores.clips_in_all, strict=True
+                )
             )
             painted = () if job.heatmaps is None else job.heatmaps.publish(results)
             pictures = () if job.moments is None else job.moments.pictures(results)
@@ -164,11 +170,6 @@ def explain(
     plan = _plan(inputs, reference, raw, ref_raw, options, allow_short)
     with _looking(plan, options) as lookahead:
         return plan, _align(plan, options, align, lookahead)
-
-
-def _require_sample(sample: float) -> None:
-    if not 0 < sample < math.inf:
-        raise UsageError(f"--sample must be more than 0 seconds, not {sample:g}")
 
 
 def _plan(

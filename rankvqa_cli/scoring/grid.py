@@ -1,9 +1,10 @@
 """Frames of several streams, in lock step, laid into clip buffers that are allocated once.
 
-A grid is one (clip length, hop) over the compared frames. Every stream has two buffers of ``length`` rows, a
+A grid is one ``Spacing`` of clips over the compared frames. Every stream has two buffers of ``length`` rows, a
 row a frame: while one holds the clip that is being scored, the other is filled. The clip before the one being
 filled is never overwritten, so the last clip can be taken back over the end of the video when the end is
-seen, however far away the end was thought to be: nothing needs the number of frames in advance.
+seen, however far away the end was thought to be: nothing needs the number of frames in advance. Frames between
+clips pass through the buffer that is being filled; they are copied nowhere else.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rankvqa_cli.scoring.clips import ClipWindow, mirrored
+from rankvqa_cli.scoring.clips import ClipWindow, Spacing, mirrored
 
 Rows: TypeAlias = NDArray[np.uint8]
 Allocate: TypeAlias = Callable[[int, int], Rows]
@@ -37,18 +38,17 @@ class ClipGrid:
 
     def __init__(
         self,
-        length: int,
-        hop: int,
+        spacing: Spacing,
         frame_bytes: Sequence[int],
         wait_for_slot: Callable[[], None],
         allocate: Allocate = allocate_rows,
     ) -> None:
-        self.length = length
-        self.hop = hop
-        # Between clips (hop > length) the rows are a ring of the latest frames; the spare row is for a frame
+        self.length, self._hop, self._stride = spacing
+        self._step = self._hop * self._stride
+        # Between clips (step > length) the rows are a ring of the latest frames; the spare row is for a frame
         # that one stream still has and another has not: the end lies before it, and the ``length`` frames
         # before count.
-        self._rows = length if hop <= length else length + 1
+        self._rows = self.length if self._step <= self.length else self.length + 1
         self._buffers = [[allocate(self._rows, size) for _ in range(SLOTS)] for size in frame_bytes]
         self._wait_for_slot = wait_for_slot
         self._clip = 0
@@ -57,7 +57,7 @@ class ClipGrid:
 
     @property
     def _start(self) -> int:
-        return self._clip * self.hop
+        return self._clip * self._step
 
     def open(self, n: int) -> None:
         """Make room for frame ``n``."""
@@ -65,11 +65,11 @@ class ClipGrid:
             return
         self._wait_for_slot()
         self._opened = self._clip
-        kept = self.length - self.hop
+        kept = self.length - self._step
         if self._clip > 0 and kept > 0:
             for slots in self._buffers:
                 now, before = slots[self._clip % SLOTS], slots[(self._clip - 1) % SLOTS]
-                now[:kept] = before[self.hop : self.length]
+                now[:kept] = before[self._step : self.length]
 
     def row(self, stream: int, n: int) -> Rows:
         """Where frame ``n`` of a stream belongs: (frame_bytes,) uint8, writable."""
@@ -89,7 +89,8 @@ class ClipGrid:
     def finish(self, frames: int) -> ClipWindow | None:
         """The video ended after ``frames`` frames. Returns the last, taken back or mirrored window, if one is
         left."""
-        if frames == self._finished_end:
+        last = -(-max(0, frames - self.length) // self._hop)
+        if frames == self._finished_end or last % self._stride:
             return None
         if self._clip == 0 and frames < self.length:
             order = mirrored(frames, self.length)
@@ -108,7 +109,7 @@ class ClipGrid:
     def _take_back(self, now: Rows, before: Rows, first: int) -> None:
         """Rearrange ``now`` to hold frames ``first`` onwards: its own ones moved, the earlier ones from
         ``before``."""
-        before_start = self._start - self.hop
+        before_start = self._start - self._step
         rotate_rows(now, (self._start - first) % self._rows)
         own_first = min(self._start, before_start + self.length)
         taken = max(0, own_first - first)

@@ -16,7 +16,7 @@ from functools import partial
 from types import TracebackType
 from typing import Protocol
 
-from rankvqa_cli.scoring.clips import ClipWindow
+from rankvqa_cli.scoring.clips import ClipWindow, Spacing
 from rankvqa_cli.scoring.grid import SLOTS, Allocate, ClipGrid, Rows, allocate_rows
 
 
@@ -95,7 +95,7 @@ class _Lane:
 
 
 class Prefetcher:
-    """Iterates over the ClipSets of ``streams`` on one or several ``grids`` of (clip length, hop).
+    """Iterates over the ClipSets of ``streams`` on one or several ``grids``.
 
     The first stream is the reference where there are several. The pass ends when it ends, or when all others
     have. A stream that ends before the pass does is in no later ClipSet. An exception of the reading thread
@@ -105,14 +105,14 @@ class Prefetcher:
     def __init__(
         self,
         streams: Sequence[Stream],
-        grids: Sequence[tuple[int, int]],
+        grids: Sequence[Spacing],
         allocate: Allocate = allocate_rows,
     ) -> None:
         sizes = [stream.frame_bytes for stream in streams]
         self._lanes = [_Lane(stream) for stream in streams]
         self._grids = [
-            ClipGrid(length, hop, sizes, partial(self._wait_for_slot, index), allocate)
-            for index, (length, hop) in enumerate(grids)
+            ClipGrid(spacing, sizes, partial(self._wait_for_slot, index), allocate)
+            for index, spacing in enumerate(grids)
         ]
         self._published = [0] * len(self._grids)
         self._free = [SLOTS] * len(self._grids)

@@ -15,7 +15,7 @@ from rankvqa_cli.media.lookahead import Lookahead
 from rankvqa_cli.media.reader import FrameReader
 from rankvqa_cli.media.wording import quoted
 from rankvqa_cli.models.contract import Clip, ClipOutput, Model, NoReferenceModel, Opinion
-from rankvqa_cli.scoring.clips import require_hop
+from rankvqa_cli.scoring.clips import Spacing, clip_windows, require_hop
 from rankvqa_cli.scoring.heatmaps import Heatmaps, Painter
 from rankvqa_cli.scoring.integrity import Decoded, judge_damage, judge_lengths
 from rankvqa_cli.scoring.moments import Moments
@@ -41,29 +41,32 @@ class Job:
     heatmaps: Heatmaps | None = None
     lookahead: Lookahead | None = None
     moments: Moments | None = None
+    clip_stride: int = 1
 
     @property
     def first_input(self) -> int:
         """The lane of a pass's first input: the reference, where there is one, is lane 0."""
         return 0 if self.plan.reference is None else 1
 
-    def grid(self, model: Model, rate: Fraction) -> tuple[int, int]:
-        """(clip length, hop) of ``model`` at ``rate`` frames a second: one that needs no reference sees a clip every
+    def grid(self, model: Model, rate: Fraction) -> Spacing:
+        """Which clips ``model`` sees at ``rate`` frames a second: one that needs no reference sees a clip every
         ``sample_s`` seconds."""
         if not isinstance(model, NoReferenceModel):
-            return model.clip_frames, require_hop(self.hop, model.clip_frames)
-        return model.clip_frames, max(1, round(self.sample_s * rate))
+            return Spacing(model.clip_frames, require_hop(self.hop, model.clip_frames), self.clip_stride)
+        return Spacing(model.clip_frames, max(1, round(self.sample_s * rate)))
 
 
 @dataclass(frozen=True)
 class InputScores:
     """What a pass says about the plan's input ``index``: clips for each of the job's models, numbered in the
-    reference's frames. ``wall_s`` is the time that the whole pass took."""
+    reference's frames; ``clips_in_all`` counts those that a stride passed over as well. ``wall_s`` is the time that the
+    whole pass took."""
 
     index: int
     planned: PlannedInput
     alignment: Alignment
     clips: tuple[tuple[ClipScore, ...], ...]
+    clips_in_all: tuple[int, ...]
     decoded: Decoded
     wall_s: float
     warnings: tuple[str, ...]
@@ -108,6 +111,7 @@ def run_pass(job: Job, work: Pass) -> PassOutcome:
                 planned=planned[lane],
                 alignment=job.alignments[work.inputs[lane - first]],
                 clips=scorer.clips(lane),
+                clips_in_all=scorer.clips_in_all(tallies[lane].compared),
                 decoded=decoded[lane],
                 wall_s=wall_s,
                 warnings=(*shared, *warnings[lane]),
@@ -145,13 +149,13 @@ class _Scorer:
         self._work = work
         self._planned = planned
         self._started = started
-        each = [job.grid(model, planned[0].info.frame_rate) for model in job.runtime.models]
-        self.grids = list(dict.fromkeys(each))
-        self._grid_of = [self.grids.index(grid) for grid in each]
-        self._scores: list[list[list[ClipScore]]] = [[[] for _ in each] for _ in planned]
+        self._spacings = [job.grid(model, planned[0].info.frame_rate) for model in job.runtime.models]
+        self.grids = list(dict.fromkeys(self._spacings))
+        self._grid_of = [self.grids.index(grid) for grid in self._spacings]
+        self._scores: list[list[list[ClipScore]]] = [[[] for _ in self._spacings] for _ in planned]
         self._painters: dict[tuple[int, int], Painter] = {}
         for lane, index in enumerate(work.inputs, job.first_input):
-            for number in range(len(each)):
+            for number in range(len(self._spacings)):
                 if job.heatmaps is not None:
                     self._painters[lane, number] = job.heatmaps.start(index, number)
                 if job.moments is not None:
@@ -160,6 +164,10 @@ class _Scorer:
     def clips(self, lane: int) -> tuple[tuple[ClipScore, ...], ...]:
         """The lane's clips by model."""
         return tuple(tuple(clips) for clips in self._scores[lane])
+
+    def clips_in_all(self, frames: int) -> tuple[int, ...]:
+        """How many clips ``frames`` frames have, by model, if none is passed over."""
+        return tuple(len(clip_windows(frames, length, hop)) for length, hop, _ in self._spacings)
 
     def score(self, clips: ClipSet) -> None:
         runtime = self._job.runtime

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rankvqa_cli.media.wording import quoted
 from rankvqa_cli.models.ptm import LEAST_SIDE
-from rankvqa_cli.results.confidence import bootstrap_interval
+from rankvqa_cli.results.confidence import bootstrap_interval, sampled_interval
 from rankvqa_cli.results.pooling import pool as pool_scores
 from rankvqa_cli.scoring.clips import frame_means
 from rankvqa_cli.scoring.integrity import integrity_of
@@ -25,14 +25,17 @@ def summarise(
     scores: InputScores,
     model: Model,
     clips: tuple[ClipScore, ...],
+    clips_in_all: int,
     pool: str,
 ) -> Result:
-    """The result of one input and one model, whose ``clips`` these are. Frames are numbered and timed as in the
-    reference, where there is one."""
+    """The result of one input and one model, whose ``clips`` these are, scored of ``clips_in_all``. Frames are numbered
+    and timed as in the reference, where there is one."""
     shown = (reference or scores.planned).info
     frames = tuple(FrameScore(index, time_of(shown, index), score) for index, score in frame_means(clips))
     members = member_views(model, clips, pool)
     pooled = pool_scores([frame.score for frame in frames])
+    some = len(clips) < clips_in_all
+    interval = (sampled_interval if some else bootstrap_interval)(clips, pool, frames)
     return Result(
         input=scores.planned.info.spec.path,
         reference=None if reference is None else shown.spec.path,
@@ -40,14 +43,14 @@ def summarise(
         score=pooled[pool],
         pool=pool,
         pooled=pooled,
-        ci95=with_disagreement(bootstrap_interval(clips, pool, frames), pooled[pool], members),
+        ci95=None if interval is None else with_disagreement(interval, pooled[pool], members),
         clips=clips,
         frames=frames,
         integrity=integrity_of(scores.decoded, len(frames)),
         alignment=scores.alignment,
         wall_s=scores.wall_s,
         fps=len(frames) / scores.wall_s,
-        warnings=(*scores.warnings, *_about(reference, scores, model.info, clips)),
+        warnings=(*scores.warnings, *_about(reference, scores, model.info, clips, clips_in_all)),
         members=members,
     )
 
@@ -87,7 +90,11 @@ def with_disagreement(
 
 
 def _about(
-    reference: PlannedInput | None, scores: InputScores, model: ModelInfo, clips: tuple[ClipScore, ...]
+    reference: PlannedInput | None,
+    scores: InputScores,
+    model: ModelInfo,
+    clips: tuple[ClipScore, ...],
+    clips_in_all: int,
 ) -> tuple[str, ...]:
     said = []
     alignment = scores.alignment
@@ -99,6 +106,10 @@ def _about(
     if any(clip.padded for clip in clips):
         said.append(
             f"shorter than the {model.clip_frames} frames that {model.name} looks at: mirrored to fill the clip"
+        )
+    if len(clips) == 1 < clips_in_all:
+        said.append(
+            f"one clip of {clips_in_all} is scored by {model.name}: there is no interval; take a smaller --clip-stride"
         )
     size = scores.planned.format
     if model.kind == "no-reference" and min(size.width, size.height) < LEAST_SIDE:

@@ -31,6 +31,7 @@ class FusingOptions:
     """
 
     components: int = 4
+    mean: bool = False
     hidden: int = 32
     latent: int = 16
     dropout: float = 0.0
@@ -103,7 +104,7 @@ def folds_of(contents: Sequence[str]) -> NDArray[np.int64]:
 @dataclass(frozen=True)
 class Projected:
     """What is the same for every seed: a head with its projections fitted, and what those say of the samples, one
-    (N, blocks x components) a member, each content as seen by projections that were not fitted to it."""
+    (N, columns) a member, each content as seen by projections that were not fitted to it."""
 
     fitted: dict[str, Tensor]
     inputs: list[Tensor]
@@ -198,8 +199,7 @@ def _projected(
     them.
     """
     folds = folds_of(contents)
-    columns = fusion.config.components * fusion.config.blocks
-    projected = [torch.zeros(len(label), columns) for _ in inputs]
+    projected = [torch.zeros(len(label), fusion.config.columns) for _ in inputs]
     if len(np.unique(folds)) > 1:
         for fold in np.unique(folds):
             held = torch.from_numpy(folds == fold)
@@ -224,6 +224,7 @@ def _config(samples: Samples, options: FusingOptions) -> FusionConfig:
         weights=weights,
         blocks=samples.blocks,
         components=options.components,
+        mean=options.mean,
         hidden=options.hidden,
         latent=options.latent,
         dropout=options.dropout,

@@ -125,6 +125,9 @@ def test_work_is_known_by_contents_models_and_options(
     run(listing(same), ScoreOptions(**{**options.__dict__, "frames": 12}), work)
     assert work.rows == [[2]]
     work = Counted()
+    run(listing(same), ScoreOptions(**{**options.__dict__, "clip_stride": 2}), work)
+    assert work.rows == [[2]]
+    work = Counted()
     run(listing(same), ScoreOptions(**{**options.__dict__, "threads": 2}), work)
     assert work.rows == []  # how fast it is scored changes no score
 

@@ -52,13 +52,13 @@ def test_defaults_are_the_python_apis(calls: list[dict[str, Any]]) -> None:
     (call,) = calls
     assert (call["inputs"], call["reference"]) == (("a.mp4",), "r.mp4")
     for name, parameter in inspect.signature(REAL_SCORE).parameters.items():
-        if name not in ("inputs", "reference", "argv"):
+        if name not in ("inputs", "reference", "argv", "memory_share"):
             assert call[name] == parameter.default, name
 
 
 def test_options_reach_the_engine(calls: list[dict[str, Any]]) -> None:
     args = "-i a -i b -ref r -m x -m y -ss 1 -t 2 -frames 3 --align -4 --hop 5 --device cpu --precision fp32 -threads 6"
-    more = "--pool p5 --allow-short --allow-damaged --deinterlace --fail-under x:mean=1"
+    more = "--clip-stride 3 --pool p5 --allow-short --allow-damaged --deinterlace --fail-under x:mean=1"
     assert main([*args.split(), *more.split()]) == 0
     (call,) = calls
     call.pop("argv")
@@ -73,6 +73,7 @@ def test_options_reach_the_engine(calls: list[dict[str, Any]]) -> None:
         "frames": 3,
         "align": -4,
         "hop": 5,
+        "clip_stride": 3,
         "sample": 0.5,
         "device": "cpu",
         "precision": "fp32",

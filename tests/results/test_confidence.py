@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 import time
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from rankvqa_cli.errors import UsageError
-from rankvqa_cli.results.confidence import bootstrap_interval
+from rankvqa_cli.results.confidence import bootstrap_interval, sampled_interval
 from rankvqa_cli.results.pooling import POOLS, pool
 from rankvqa_cli.types import ClipScore, FrameScore
 
@@ -112,6 +113,71 @@ def test_long_video_is_quick() -> None:
     for name in ("mean", "p5"):
         bootstrap_interval(clips, name, frames)
     assert time.perf_counter() - start < 5.0
+
+
+def drifting(count: int, seed: int, length: float = 10.0) -> list[float]:
+    """Scores of neighbouring clips that forget each other over some ``length`` clips (a first-order autoregression)."""
+    rng = random.Random(seed)
+    keep = math.exp(-1 / length)
+    state, scores = rng.gauss(0, 1), []
+    for _ in range(count):
+        state = keep * state + math.sqrt(1 - keep**2) * rng.gauss(0, 1)
+        scores.append(min(100.0, max(0.0, 70 + 8 * state)))
+    return scores
+
+
+def one_in(scores: list[float], stride: int, offset: int) -> tuple[list[ClipScore], list[FrameScore]]:
+    """The clips at ``offset`` and every ``stride`` after it, with a frame each."""
+    places = range(offset, len(scores), stride)
+    clips = [ClipScore(i * 12, i * 12 + 12, scores[i]) for i in places]
+    return clips, [FrameScore(i * 12, 0.0, scores[i]) for i in places]
+
+
+@pytest.mark.parametrize(("count", "stride"), [(60, 20), (96, 24)])
+def test_the_interval_of_a_sample_covers_the_mean_of_all(count: int, stride: int) -> None:
+    """Slowly varying quality, every offset of the sample: the bootstrap alone is too sure, the widened one is not."""
+    plain, wide = [], []
+    for seed in range(24):
+        scores = drifting(count, seed)
+        whole = float(np.mean(scores))
+        for offset in range(stride):
+            clips, frames = one_in(scores, stride, offset)
+            low, high = bootstrap_interval(clips, "mean", frames)
+            plain.append(low <= whole <= high)
+            interval = sampled_interval(clips, "mean", frames)
+            assert interval is not None
+            wide.append(interval[0] <= whole <= interval[1])
+    assert np.mean(plain) < 0.9
+    assert np.mean(wide) >= 0.94
+
+
+def test_a_sample_says_more_the_denser_it_is() -> None:
+    scores = drifting(96, 1)
+    widths = []
+    for stride in (2, 8, 24):
+        clips, frames = one_in(scores, stride, 0)
+        interval = sampled_interval(clips, "mean", frames)
+        assert interval is not None
+        widths.append(interval[1] - interval[0])
+    assert widths == sorted(widths)
+
+
+def test_what_was_not_seen_may_be_worse() -> None:
+    clips, frames = one_in(drifting(96, 2), 12, 0)
+    lowest = min(clip.score for clip in clips)
+    assert bootstrap_interval(clips, "min", frames)[0] == lowest
+    interval = sampled_interval(clips, "min", frames)
+    assert interval is not None
+    assert interval[0] < lowest
+
+
+def test_a_sample_has_bounds() -> None:
+    clips, frames = one_in([99.0, 50.0, 1.0, 100.0], 1, 0)
+    assert sampled_interval(clips, "mean", frames) == (0.0, 100.0)
+    clips, frames = one_in([71.5] * 9, 9, 0)
+    assert sampled_interval(clips, "mean", frames) is None
+    clips, frames = one_in([100.0] * 9, 3, 0)
+    assert sampled_interval(clips, "mean", frames) == (100.0, 100.0)
 
 
 def test_refuses_nonsense() -> None:

@@ -104,6 +104,14 @@ def test_explain_has_plan_and_alignments() -> None:
     assert data["alignments"] == [{"offset": 2, "confidence": 0.5}]
 
 
+def test_no_interval_is_null() -> None:
+    plain = report()
+    none = dataclasses.replace(plain, results=(dataclasses.replace(plain.results[0], ci95=None),))
+    (result,) = strict(render(none, "json"))["results"]
+    assert result["ci95"] is None
+    assert list(result) == list(report_json(plain)["results"][0])
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_no_number_is_infinite(value: float) -> None:
     plain = report()

@@ -28,6 +28,14 @@ def test_a_report() -> None:
     )
 
 
+def test_a_result_without_an_interval() -> None:
+    plain = report()
+    made = report_markdown(
+        dataclasses.replace(plain, results=(dataclasses.replace(plain.results[0], ci95=None),))
+    )
+    assert "| a.mp4 | tiny | 45.05 |  | 40.00 |" in made
+
+
 def test_the_title_says_how_it_ended() -> None:
     assert report_markdown(report()).startswith("## Video quality\n")
     assert report_markdown(report(gates=("mean=1",))).startswith("## Video quality: every gate passed\n")

@@ -7,8 +7,16 @@ import itertools
 import pytest
 
 from rankvqa_cli.errors import UsageError
-from rankvqa_cli.scoring.clips import ClipWindow, clip_windows, frame_means, mirrored, require_hop
-from rankvqa_cli.types import ClipScore
+from rankvqa_cli.scoring.clips import (
+    ClipWindow,
+    clip_windows,
+    frame_means,
+    mirrored,
+    require_hop,
+    require_stride,
+    require_strided,
+)
+from rankvqa_cli.types import ClipScore, ModelInfo
 
 
 @pytest.mark.parametrize(("length", "hop"), list(itertools.product((1, 2, 5, 12), (1, 2, 4, 5, 12, 17))))
@@ -44,6 +52,16 @@ def test_the_last_clip_is_taken_back() -> None:
     assert clip_windows(0, 12, 12) == ()
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3, 7, 100])
+def test_a_stride_takes_one_in_so_many_of_the_same_clips(stride: int) -> None:
+    for frames in range(40):
+        for hop in (2, 5, 9):
+            assert clip_windows(frames, 5, hop, stride) == clip_windows(frames, 5, hop)[::stride]
+    assert [w.start for w in clip_windows(30, 12, 12, 2)] == [0, 18]  # the one taken back is the third
+    assert [w.start for w in clip_windows(40, 12, 12, 2)] == [0, 24]  # and here the fourth
+    assert clip_windows(7, 12, 12, 3) == (ClipWindow(0, 7, padded=True),)
+
+
 def test_mirroring() -> None:
     assert mirrored(3, 8) == (0, 1, 2, 1, 0, 1, 2, 1)
     assert mirrored(1, 4) == (0, 0, 0, 0)
@@ -69,3 +87,16 @@ def test_hop() -> None:
     assert require_hop(5, 12) == 5
     with pytest.raises(UsageError, match="--hop"):
         require_hop(0, 12)
+
+
+def test_stride() -> None:
+    def info(kind: str) -> ModelInfo:
+        return ModelInfo("m", kind, "ab", 12, "0 to 100", "by hand")  # type: ignore[arg-type]
+
+    assert require_stride(3) == 3
+    with pytest.raises(UsageError, match="--clip-stride"):
+        require_stride(0)
+    require_strided(1, [info("no-reference")])
+    require_strided(2, [info("no-reference"), info("full-reference")])
+    with pytest.raises(UsageError, match="--sample"):
+        require_strided(2, [info("no-reference")])

@@ -167,6 +167,62 @@ def test_hop(source: Path, encode: Callable[..., Path], score: Scorer, hop: int)
     assert all(by_start[clip.start] == clip for clip in shared)
 
 
+@pytest.mark.parametrize(("stride", "hop"), [(2, None), (3, 4), (2, 7)])
+def test_clip_stride(
+    source: Path, encode: Callable[..., Path], score: Scorer, stride: int, hop: int | None
+) -> None:
+    worse = encode(source, "worse.mp4", "-crf", "45")
+    (usual,) = score(worse, source, hop=hop).results
+    (some,) = score(worse, source, hop=hop, clip_stride=stride).results
+    assert some.clips == usual.clips[::stride]
+    seen = sorted({index for clip in some.clips for index in range(clip.start, clip.end)})
+    assert [frame.index for frame in some.frames] == seen
+    pts = {frame.index: frame.pts_time for frame in usual.frames}
+    assert all(frame.pts_time == pts[frame.index] for frame in some.frames)
+    assert some.integrity.frames_scored == len(seen)
+    assert some.integrity.frames_decoded == some.integrity.frames_expected == 30
+    assert some.ci95 is not None
+    assert some.ci95[0] <= some.score <= some.ci95[1]
+
+
+def test_one_clip_of_several_has_no_interval(
+    source: Path, encode: Callable[..., Path], score: Scorer
+) -> None:
+    worse = encode(source, "worse.mp4", "-crf", "45")
+    (result,) = score(worse, source, clip_stride=9).results
+    assert [(clip.start, clip.end) for clip in result.clips] == [(0, 12)]
+    assert result.ci95 is None
+    assert any("one clip of 3 is scored by tiny" in warning for warning in result.warnings)
+    (whole,) = score(worse, source, frames=12, clip_stride=9).results
+    assert whole.ci95 == (whole.score, whole.score)
+    assert whole.warnings == ()
+
+
+def test_clips_that_are_passed_over_are_not_converted(
+    source: Path, score: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rankvqa_cli.scoring.runtime import Runtime
+
+    converted: list[int] = []
+    clip = Runtime.clip
+    monkeypatch.setattr(
+        Runtime, "clip", lambda self, frames, format: converted.append(1) or clip(self, frames, format)
+    )
+    score(source, source, hop=1, clip_stride=10)
+    assert len(converted) == 2 * 2  # clips at 0 and 10, of both videos
+
+
+def test_damage_in_a_clip_that_is_passed_over_counts(
+    make_clip: MakeClip, encode: Callable[..., Path], score: Scorer
+) -> None:
+    source = make_clip("long.mkv", "-g", "4", frames=48)
+    data = bytearray(source.read_bytes())
+    broken = source.with_name("broken.mkv")
+    broken.write_bytes(data[: len(data) * 9 // 10])
+    with pytest.raises(DamagedError):
+        score(broken, source, clip_stride=4, align="off")
+
+
 @pytest.mark.parametrize("frames", [1, 2, 11])
 def test_shorter_than_a_clip(
     make_clip: MakeClip, encode: Callable[..., Path], score: Scorer, frames: int
@@ -397,6 +453,7 @@ def test_no_number_is_a_model_error(source: Path, score: Scorer, monkeypatch: py
     [
         ({"pool": "avg"}, UsageError),
         ({"hop": 0}, UsageError),
+        ({"clip_stride": 0}, UsageError),
         ({"fail_under": ["mean"]}, UsageError),
         ({"fail_under": ["nobody:mean=3"]}, UsageError),
         ({"device": "cuda:99"}, DeviceError),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rankvqa_cli.scoring.clips import ClipWindow, clip_windows, mirrored
+from rankvqa_cli.scoring.clips import ClipWindow, Spacing, clip_windows, mirrored
 from rankvqa_cli.scoring.grid import ClipGrid, rotate_rows
 
 
-def play(frames: int, length: int, hop: int, *, extra: bool) -> list[tuple[ClipWindow, list[list[int]]]]:
+def play(frames: int, spacing: Spacing, *, extra: bool) -> list[tuple[ClipWindow, list[list[int]]]]:
     """Two streams of numbered frames (the second counts from 100); ``extra``: the second still has a frame
     where the first has ended."""
-    grid = ClipGrid(length, hop, (2, 3), wait_for_slot=lambda: None)
+    grid = ClipGrid(spacing, (2, 3), wait_for_slot=lambda: None)
     seen = []
 
     def take(window: ClipWindow | None) -> None:
@@ -36,14 +36,16 @@ def play(frames: int, length: int, hop: int, *, extra: bool) -> list[tuple[ClipW
 @pytest.mark.parametrize("extra", [False, True])
 @pytest.mark.parametrize("length", [1, 2, 3, 5, 12])
 @pytest.mark.parametrize("hop", [1, 2, 3, 4, 5, 7, 12, 14, 29])
-def test_clips_hold_their_windows(length: int, hop: int, extra: bool) -> None:
+@pytest.mark.parametrize("stride", [1, 2, 3, 5])
+def test_clips_hold_their_windows(length: int, hop: int, stride: int, extra: bool) -> None:
     for frames in range(1, 42):
-        check_clips(frames, length, hop, extra=extra)
+        check_clips(frames, Spacing(length, hop, stride), extra=extra)
 
 
-def check_clips(frames: int, length: int, hop: int, *, extra: bool) -> None:
-    seen = play(frames, length, hop, extra=extra)
-    assert tuple(window for window, _ in seen) == clip_windows(frames, length, hop)
+def check_clips(frames: int, spacing: Spacing, *, extra: bool) -> None:
+    length = spacing.length
+    seen = play(frames, spacing, extra=extra)
+    assert tuple(window for window, _ in seen) == clip_windows(frames, *spacing)
     for window, (first, second) in seen:
         expected = list(range(window.start, window.end))
         if window.padded:
@@ -53,12 +55,12 @@ def check_clips(frames: int, length: int, hop: int, *, extra: bool) -> None:
 
 
 def test_no_frames_no_window() -> None:
-    assert ClipGrid(3, 3, (2,), wait_for_slot=lambda: None).finish(0) is None
+    assert ClipGrid(Spacing(3, 3), (2,), wait_for_slot=lambda: None).finish(0) is None
 
 
 def test_the_clip_before_is_left_alone_while_the_next_is_filled() -> None:
     """The consumer scores clip k while clip k + 1 is being filled."""
-    grid = ClipGrid(4, 2, (2,), wait_for_slot=lambda: None)
+    grid = ClipGrid(Spacing(4, 2), (2,), wait_for_slot=lambda: None)
     for n in range(7):
         grid.open(n)
         grid.row(0, n)[:] = n
@@ -68,7 +70,7 @@ def test_the_clip_before_is_left_alone_while_the_next_is_filled() -> None:
 
 def test_a_slot_is_asked_for_once_a_clip() -> None:
     asked = []
-    grid = ClipGrid(3, 3, (1,), wait_for_slot=lambda: asked.append(1))
+    grid = ClipGrid(Spacing(3, 3), (1,), wait_for_slot=lambda: asked.append(1))
     for n in range(7):
         grid.open(n)
         grid.close(n)

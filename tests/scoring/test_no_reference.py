@@ -12,7 +12,7 @@ import pytest
 from made_ensemble import make_ensemble
 
 import rankvqa_cli
-from rankvqa_cli.errors import DamagedError, ModelError, UsageError
+from rankvqa_cli.errors import DamagedError, UsageError
 from rankvqa_cli.results.report import report_json
 from rankvqa_cli.scoring.summary import with_disagreement
 from rankvqa_cli.types import MemberView, Report, Result
@@ -118,12 +118,21 @@ def test_what_cannot_be_done_is_refused(
     clip = make_clip("a.mp4", frames=3, size="256x240")
     with pytest.raises(UsageError, match="--sample must be more than 0"):
         score(clip, models=[str(ensemble)], sample=0.0)
-    with pytest.raises(ModelError, match="no no-reference model is installed"):
-        score(clip)
     with pytest.raises(UsageError, match="compares with a reference"):
         score(clip, models=[str(tiny_model)])
+    with pytest.raises(UsageError, match="--clip-stride is for models with a reference"):
+        score(clip, models=[str(ensemble)], clip_stride=2)
     with pytest.raises(UsageError, match="--heatmap paints differences"):
         score(clip, models=[str(ensemble)], heatmap=tmp_path / "map.png")
+
+
+def test_the_default_needs_no_reference_and_no_other_file(make_clip: MakeClip) -> None:
+    good = make_clip("a.mp4", "-crf", "10", frames=12, size="480x270")
+    bad = make_clip("b.mp4", "-crf", "48", frames=12, size="480x270")
+    report = score([good, bad])
+    assert [model.name for model in report.models] == ["ptm"]
+    assert 0 <= report.results[1].score < report.results[0].score <= 100
+    assert len(report.results[0].members) > 1
 
 
 def test_disagreement_widens_the_interval() -> None:

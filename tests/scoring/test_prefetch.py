@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from rankvqa_cli.scoring.clips import ClipWindow, clip_windows
+from rankvqa_cli.scoring.clips import ClipWindow, Spacing, clip_windows
 from rankvqa_cli.scoring.grid import SLOTS
 from rankvqa_cli.scoring.prefetch import Prefetcher, Stream, Tally
 
@@ -53,7 +53,7 @@ def collect(prefetcher: Prefetcher) -> list[tuple[int, ClipWindow, list[list[int
 
 
 def test_lock_step_over_two_streams() -> None:
-    items = collect(Prefetcher([stream(Numbers(9)), stream(Numbers(9, 100))], [(4, 4)]))
+    items = collect(Prefetcher([stream(Numbers(9)), stream(Numbers(9, 100))], [Spacing(4, 4)]))
     assert [window for _, window, _ in items] == list(clip_windows(9, 4, 4))
     assert [first for _, _, (first, _) in items] == [[0, 1, 2, 3], [4, 5, 6, 7], [5, 6, 7, 8]]
     assert [second for _, _, (_, second) in items] == [
@@ -65,13 +65,13 @@ def test_lock_step_over_two_streams() -> None:
 
 @pytest.mark.parametrize("frames", [1, 3, 4, 5, 11, 12, 24, 31])
 def test_several_grids_in_one_decode(frames: int) -> None:
-    grids = [(4, 4), (12, 5), (2, 7)]
+    grids = [Spacing(4, 4), Spacing(12, 5), Spacing(2, 7), Spacing(4, 4, 3), Spacing(3, 1, 2)]
     source = Numbers(frames)
     items = collect(Prefetcher([stream(source)], grids))
     assert source.read == frames
-    for index, (length, hop) in enumerate(grids):
+    for index, spacing in enumerate(grids):
         windows = [window for grid, window, _ in items if grid == index]
-        assert windows == list(clip_windows(frames, length, hop))
+        assert windows == list(clip_windows(frames, *spacing))
         for grid, window, (rows,) in items:
             if grid == index and not window.padded:
                 assert rows == list(range(window.start, window.end))
@@ -79,7 +79,7 @@ def test_several_grids_in_one_decode(frames: int) -> None:
 
 def test_alignment_skips_frames() -> None:
     """The distorted shows the reference's frame n at n + 2; its last two have lost their partners."""
-    prefetcher = Prefetcher([stream(Numbers(8), slack=2), stream(Numbers(8, 100), skip=2)], [(3, 3)])
+    prefetcher = Prefetcher([stream(Numbers(8), slack=2), stream(Numbers(8, 100), skip=2)], [Spacing(3, 3)])
     items = collect(prefetcher)
     assert [rows for _, _, rows in items] == [
         [[0, 1, 2], [102, 103, 104]],
@@ -89,8 +89,10 @@ def test_alignment_skips_frames() -> None:
 
 
 @pytest.mark.parametrize(("reference", "distorted"), [(50, 7), (7, 50), (7, 8), (8, 7)])
-@pytest.mark.parametrize("grid", [(3, 3), (3, 1), (3, 4), (12, 12)])
-def test_the_shorter_one_ends_the_pass(reference: int, distorted: int, grid: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    "grid", [Spacing(3, 3), Spacing(3, 1), Spacing(3, 4), Spacing(12, 12), Spacing(3, 1, 2)]
+)
+def test_the_shorter_one_ends_the_pass(reference: int, distorted: int, grid: Spacing) -> None:
     first, second = Numbers(reference), Numbers(distorted, 100)
     prefetcher = Prefetcher([stream(first, slack=2), stream(second, slack=2)], [grid])
     items = collect(prefetcher)
@@ -105,7 +107,7 @@ def test_the_shorter_one_ends_the_pass(reference: int, distorted: int, grid: tup
 
 def test_one_of_several_ends_early() -> None:
     sources = [Numbers(10), Numbers(10, 50), Numbers(5, 100)]
-    prefetcher = Prefetcher([stream(source) for source in sources], [(3, 3)])
+    prefetcher = Prefetcher([stream(source) for source in sources], [Spacing(3, 3)])
     items = collect(prefetcher)
     assert [rows[2] for _, _, rows in items] == [[100, 101, 102], None, None, None]
     assert [rows[1] for _, _, rows in items][-1] == [57, 58, 59]
@@ -113,7 +115,7 @@ def test_one_of_several_ends_early() -> None:
 
 
 def test_an_empty_stream() -> None:
-    prefetcher = Prefetcher([stream(Numbers(0)), stream(Numbers(3))], [(3, 3)])
+    prefetcher = Prefetcher([stream(Numbers(0)), stream(Numbers(3))], [Spacing(3, 3)])
     assert collect(prefetcher) == []
     assert prefetcher.tallies() == (Tally(0, 0, True), Tally(0, 1, False))
 
@@ -121,7 +123,7 @@ def test_an_empty_stream() -> None:
 def test_the_producer_waits_for_the_consumer() -> None:
     """However long the video, no more than the buffers is read ahead."""
     source = Numbers(200)
-    with Prefetcher([stream(source)], [(4, 4)]) as prefetcher:
+    with Prefetcher([stream(source)], [Spacing(4, 4)]) as prefetcher:
         for count, _ in enumerate(prefetcher):
             time.sleep(0.002)
             assert source.read <= 4 * (count + SLOTS) + 1
@@ -131,7 +133,7 @@ def test_the_producer_waits_for_the_consumer() -> None:
 def test_the_producers_exception_reaches_the_consumer() -> None:
     with (
         pytest.raises(OSError, match="the pipe broke"),
-        Prefetcher([stream(Numbers(50, fails_at=9))], [(4, 4)]) as prefetcher,
+        Prefetcher([stream(Numbers(50, fails_at=9))], [Spacing(4, 4)]) as prefetcher,
     ):
         for _ in prefetcher:
             pass
@@ -141,7 +143,7 @@ def test_the_producers_exception_reaches_the_consumer() -> None:
 @pytest.mark.parametrize("blocks_at", [None, 6])
 def test_leaving_early_joins_the_thread(blocks_at: int | None) -> None:
     source = Numbers(200, blocks_at=blocks_at)
-    with Prefetcher([stream(source)], [(4, 4)]) as prefetcher:
+    with Prefetcher([stream(source)], [Spacing(4, 4)]) as prefetcher:
         next(iter(prefetcher))
     assert source.killed.is_set()
     assert not any(thread.name.startswith("prefetch") for thread in threading.enumerate())

@@ -159,8 +159,9 @@ def test_an_expert_is_trained_and_read(corpus: Path, tmp_path: Path, tiny_model:
     out = tmp_path / "e.safetensors"
     sha256 = train_expert(corpus, tmp_path / "run", out, "e", options, say)
     network = NativeNetwork(out)
-    assert (network.sha256, network.layer, network.frames) == (sha256, "vector", 1)
-    assert network.dimension == TINY.vector + Distortion.outputs
+    assert (network.sha256, network.layer, network.frames) == (sha256, "outputs", 1)
+    assert network.dimension == Distortion.outputs
+    assert NativeNetwork(out, "vector").dimension == TINY.vector + Distortion.outputs
     pictures = torch.rand(2, 3, 70, 101, generator=torch.Generator().manual_seed(0))
     found = network.vectors(pictures)
     torch.testing.assert_close(network.vectors(pictures[1:]), found[1:], atol=1e-4, rtol=1e-4)

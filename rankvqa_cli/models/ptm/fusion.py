@@ -18,7 +18,8 @@ class FusionConfig:
     """``inputs`` are the lengths of the members' features and ``weights`` what each counts (their sum is 1).
 
     A member's features are ``blocks`` equal parts (see ``Views``). Each is standardised and projected to ``components``
-    numbers by ridge regressions of as many strengths; together they pass two fully connected layers of ``hidden`` and
+    numbers by ridge regressions of as many strengths, with ``mean`` also to the plain mean of its features, which
+    no sample's label has a part in; together they pass two fully connected layers of ``hidden`` and
     ``latent`` units, each with normalisation and GELU. So few numbers: there are thousands of features and some hundred
     samples of a handful of contents, and what tells contents apart tells nothing of quality.
     """
@@ -27,6 +28,7 @@ class FusionConfig:
     weights: list[float]
     blocks: int = 1
     components: int = 4
+    mean: bool = False
     hidden: int = 32
     latent: int = 16
     dropout: float = 0.0
@@ -34,12 +36,17 @@ class FusionConfig:
     def __post_init__(self) -> None:
         if not self.inputs or len(self.inputs) != len(self.weights):
             raise ValueError("every member needs one length and one weight")
-        if not 1 <= self.components <= len(SHRINKAGES):
-            raise ValueError(f"components must be 1 to {len(SHRINKAGES)}")
+        if not 1 - self.mean <= self.components <= len(SHRINKAGES):
+            raise ValueError(f"components must be 1 to {len(SHRINKAGES)}, or 0 beside the mean")
         if any(length % self.blocks for length in self.inputs):
             raise ValueError("a member's features do not fall into as many blocks")
         if any(w < 0 for w in self.weights) or abs(sum(self.weights) - 1) > 1e-6:
             raise ValueError("the members' weights are not shares of 1")
+
+    @property
+    def columns(self) -> int:
+        """How many numbers a member's features are projected to."""
+        return (self.components + self.mean) * self.blocks
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class Fusion(nn.Module):
         self.config = config
         for i, length in enumerate(config.inputs):
             self.register_buffer(f"centre{i}", torch.zeros(length))
-            self.register_buffer(f"projection{i}", torch.zeros(length, config.components * config.blocks))
+            self.register_buffer(f"projection{i}", torch.zeros(length, config.columns))
         self.register_buffer("weights", torch.tensor(config.weights, dtype=torch.float32))
         self.transforms = nn.ModuleList(_transform(config) for _ in config.inputs)
         self.head = nn.Linear(config.latent, 1)
@@ -83,20 +90,27 @@ class Fusion(nn.Module):
             centre, spread = x.mean(dim=0), x.std(dim=0, correction=0)
             spread = torch.where(spread > 1e-9, spread, torch.ones_like(spread))
             parts = ((x - centre) / spread).chunk(self.config.blocks, dim=1)
-            found = [_ridge(part, y, self.config.components) for part in parts]
+            found = [self._projection(part, y) for part in parts]
             self.get_buffer(f"projection{i}").copy_((_diagonal(found) / spread[:, None]).float())
             self.get_buffer(f"centre{i}").copy_(centre.float())
+
+    def _projection(self, x: Tensor, y: Tensor) -> Tensor:
+        """(D, components and mean) of one block, standardised (N, D)."""
+        found = [_ridge(x, y, self.config.components)] if self.config.components else []
+        if self.config.mean:
+            found.append(x.new_full((x.shape[1], 1), 1 / x.shape[1]))
+        return torch.cat(found, dim=1)
 
     def forward(self, features: Sequence[Tensor]) -> Fused:
         """One (N, D) float32 a member, in the members' order."""
         return self.joined([self.projected(i, each) for i, each in enumerate(features)])
 
     def projected(self, member: int, features: Tensor) -> Tensor:
-        """(N, D) -> (N, blocks x components): all that is not trained."""
+        """(N, D) -> (N, columns): all that is not trained."""
         return (features - self.get_buffer(f"centre{member}")) @ self.get_buffer(f"projection{member}")
 
     def joined(self, projected: Sequence[Tensor]) -> Fused:
-        """The trained part: one (N, blocks x components) a member."""
+        """The trained part: one (N, columns) a member."""
         vectors = torch.stack(
             [f(x) for f, x in zip(self.transforms, projected, strict=True)], dim=1
         )  # N, M, L
@@ -110,7 +124,7 @@ class Fusion(nn.Module):
 
 def _transform(config: FusionConfig) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(config.components * config.blocks, config.hidden),
+        nn.Linear(config.columns, config.hidden),
         nn.LayerNorm(config.hidden),
         nn.GELU(),
         nn.Dropout(config.dropout),

@@ -66,9 +66,9 @@ class Pyramid:
 
 
 class ExpertReader:
-    """An expert's vector with its outputs, or what it pools from all of its maps."""
+    """An expert's outputs; the vector that they are read from, and them; or what it pools from all of its maps."""
 
-    layers = ("vector", "pooled")
+    layers = ("outputs", "vector", "pooled")
     least = 64
 
     def __init__(self, header: ModelFile, tensors: dict[str, Tensor]) -> None:
@@ -83,7 +83,8 @@ class ExpertReader:
         if layer == "pooled":
             return pooled
         vector = self.network.embed(pooled)
-        return torch.cat([vector, self.network.head(vector)], dim=1)
+        outputs: Tensor = self.network.head(vector)
+        return outputs if layer == "outputs" else torch.cat([vector, outputs], dim=1)
 
 
 MakeReader: TypeAlias = Callable[[ModelFile, dict[str, Tensor]], Reader]

@@ -40,15 +40,16 @@ def test_it_is_loaded_by_its_path_and_by_a_registered_name(tmp_path: Path) -> No
     path = make_ensemble(tmp_path, "mine")
     model = registry.load(str(path))
     assert (model.info.kind, model.info.clip_frames) == ("no-reference", 1)
-    with pytest.raises(ModelError, match="no no-reference model is installed"):
-        registry.default_model(has_reference=False)
     sha256 = model.info.weights_sha256
     entry = ManifestEntry(
         "mine", path.name, sha256, "no-reference", "ptm", 1, default_for="no-reference", folder=tmp_path
     )
-    put_entry(entry)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rankvqa_cli.models.manifest.shipped_folder", lambda: tmp_path / "nothing")
         patch.setenv("VQA_SCORE_HOME", str(tmp_path))
+        with pytest.raises(ModelError, match="no no-reference model is installed"):
+            registry.default_model(has_reference=False)
+        put_entry(entry)
         assert registry.default_model(has_reference=False) == "mine"
         assert registry.load("mine").info.weights_sha256 == sha256
         path.write_text(path.read_text() + " ")

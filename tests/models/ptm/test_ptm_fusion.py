@@ -38,6 +38,17 @@ def test_blocks_are_projected_each_by_itself() -> None:
         FusionConfig([5], [1.0], blocks=2)
 
 
+def test_the_mean_of_a_block_is_taken_as_it_is() -> None:
+    x = torch.randn(30, 6, generator=torch.Generator().manual_seed(3))
+    fusion = made([6], [1.0], blocks=2, components=0, mean=True)
+    fusion.fit([x], torch.arange(30.0))
+    z = (x - x.mean(dim=0)) / x.std(dim=0, correction=0)
+    expected = torch.stack([z[:, :3].mean(dim=1), z[:, 3:].mean(dim=1)], dim=1)
+    torch.testing.assert_close(fusion.projected(0, x), expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="components"):
+        made([6], [1.0], components=0)
+
+
 def test_constant_features_project_to_nothing() -> None:
     fusion = made([3, 2], [0.5, 0.5])
     fusion.fit([torch.ones(20, 3), torch.randn(20, 2)], torch.arange(20.0))
