@@ -12,7 +12,7 @@ import pytest
 from made_ensemble import make_ensemble
 
 import rankvqa_cli
-from rankvqa_cli.errors import DamagedError, ModelError, UsageError
+from rankvqa_cli.errors import DamagedError, UsageError
 from rankvqa_cli.results.report import report_json
 from rankvqa_cli.scoring.summary import with_disagreement
 from rankvqa_cli.types import MemberView, Report, Result
