@@ -64,7 +64,9 @@ def of_comparison(
         from rankvqa_cli.results.comparison_files import markdown
 
         failures = [] if batch is None else _failures(batch)
-        return "\n".join([markdown(comparison), *bullets(failures), *gates_section(comparison.gates)])
+        gates = comparison.gates
+        judged = [heading("Gates", gates), *gates_section(gates)] if gates else []
+        return "\n".join([markdown(comparison), *bullets(failures), *judged])
 
     return Outcome(
         report=page,

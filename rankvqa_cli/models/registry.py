@@ -12,6 +12,7 @@ from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models import patchnet_model, rankvqa
 from rankvqa_cli.models.contract import FullReferenceModel, Model
 from rankvqa_cli.models.ptm.model import load_ptm
+from rankvqa_cli.models.ptm.native import READERS
 from rankvqa_cli.models.store import ModelFile, locate, manifest, read_model
 
 Builder: TypeAlias = Callable[[ModelFile, dict[str, Tensor], str], FullReferenceModel]
@@ -46,7 +47,14 @@ def load(name_or_path: str) -> Model:
     path, expected = locate(name_or_path)
     if is_ensemble(path):
         return load_ptm(path, expected)
+    alone = (
+        f"{name_or_path!r} is a network for ensembles and scores nothing by itself: 'vqa-score select-models'"
+    )
+    if path.suffix == ".onnx":
+        raise ModelError(alone)
     header, tensors, sha256 = read_model(path, expected)
+    if header.architecture in READERS and header.architecture not in BUILDERS:
+        raise ModelError(alone)
     if header.architecture not in BUILDERS:
         known = ", ".join(sorted(BUILDERS))
         raise ModelError(

@@ -151,7 +151,9 @@ def test_a_comparison(scored: str, capsys: pytest.CaptureFixture[str]) -> None:
     files = ["--junit", "g.xml", "--summary=s.md", "--report", "r.html", "-o", "c.json"]
     main(["compare", scored, *COMPARE, *files, "--fail-under", "1"])
     assert ElementTree.parse("g.xml").getroot().get("errors") == "1"
-    assert "x265 against x264" in Path("s.md").read_text()
+    summary = Path("s.md").read_text()
+    assert "x265 against x264" in summary
+    assert "## Gates: every gate passed\n" in summary
     page = Path("r.html").read_bytes()
     assert faults(page) == []
     documents = Reader(page).documents

@@ -138,6 +138,29 @@ def test_faults_are_one_line_and_write_nothing(
     assert not (tmp_path / "out.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("mos", "said"),
+    [
+        (["3", "nan", "1"] * 5, "no finite number"),
+        (["3"] * 15, "one cluster"),
+        (["5", *[""] * 4, "3", *[""] * 4, "1"], "3 rated samples"),
+    ],
+)
+def test_opinions_that_say_nothing_are_refused(
+    run: Run, rated: Path, pool: Path, tmp_path: Path, mos: list[str], said: str
+) -> None:
+    with rated.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with rated.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["distorted", "mos", "content"])
+        writer.writeheader()
+        writer.writerows(row | {"mos": value} for row, value in zip(rows, mos, strict=False) if value)
+    done = run("select-models", "--data", rated.name, "--pool", "pool", "-o", "out.json", "--crop", "224")
+    assert (done.returncode, done.stdout) == (3, ""), done.stderr
+    assert said in done.stderr
+    assert not (tmp_path / "out.json").exists()
+
+
 def test_options_of_the_other_training_are_refused(run: Run, rated: Path) -> None:
     foreign = run("train", "--model", "ptm", "--data", rated.name, "-o", "a.json", "--folds", "3")
     assert (foreign.returncode, "--folds is for training on a corpus" in foreign.stderr) == (2, True)

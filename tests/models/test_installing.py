@@ -237,6 +237,10 @@ def test_import_takes_networks_and_ensembles_with_their_files(tmp_path: Path, ti
     assert registry.load("mine").info.kind == "no-reference"
     network = import_file(folder / "one.onnx")
     assert (network.kind, network.path.parent.name) == ("network", NETWORKS)
+    with pytest.raises(ModelError, match="scores nothing by itself"):
+        registry.load("one")
+    with pytest.raises(ModelError, match="scores nothing by itself"):
+        registry.load("expert-rank")
     assert import_file(tiny_model, "again").kind == "full-reference"
     registry.load("again")
     with pytest.raises(UsageError, match="there is a model called 'mine'"):

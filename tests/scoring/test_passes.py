@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
-from rankvqa_cli.scoring.passes import Pass, compared_frames, inputs_that_fit, plan_passes
+from rankvqa_cli.scoring import passes as passes_module
+from rankvqa_cli.scoring.passes import (
+    MEMORY_SHARE,
+    Pass,
+    bytes_an_input,
+    compared_frames,
+    inputs_that_fit,
+    memory_bytes,
+    plan_passes,
+)
 from rankvqa_cli.types import Alignment, ComparisonPlan, FrameFormat, InputSpec, PlannedInput, VideoInfo
 
 FORMAT = FrameFormat(1920, 1080, "yuv420p", 8, (2, 2), False, "bt709")
@@ -76,3 +86,26 @@ def test_the_budget() -> None:
     huge = replace(planned(9), format=replace(FORMAT, width=1 << 20, height=1 << 20))
     assert inputs_that_fit(huge, [12]) == 1
     assert inputs_that_fit(planned(9), [12], 0.125) < inputs_that_fit(planned(9), [12])
+
+
+def test_an_input_costs_more_than_its_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred stills of 1080p at once: decoders and tensors, which nobody counted, took what clips had left."""
+    memory = 24 << 30
+    monkeypatch.setattr(passes_module, "memory_bytes", lambda: memory)
+    for format in (FORMAT, replace(FORMAT, pix_fmt="yuv444p", chroma=(1, 1)), replace(FORMAT, bit_depth=10)):
+        one = bytes_an_input(format, [12])
+        clips = 2 * 12 * format.frame_bytes
+        assert one > clips + (112 << 20)  # a decoder was seen to take that much
+        fitting = inputs_that_fit(replace(planned(1), format=format), [12])
+        assert 8 <= fitting < 94
+        assert (fitting + 1) * one <= MEMORY_SHARE * memory < (fitting + 2) * one  # one more is the reference
+
+
+def test_a_containers_limit_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    absent, limit = tmp_path / "absent", tmp_path / "memory.max"
+    monkeypatch.setattr(passes_module, "_LIMITS", (str(absent), str(limit)))
+    limit.write_text("max\n")
+    machine = memory_bytes()
+    limit.write_text("1048576\n")
+    assert memory_bytes() == 1048576 < machine
+    assert inputs_that_fit(planned(9), [12]) == 1
