@@ -105,6 +105,10 @@ class Lookahead:
         self.taken = True
         return self._held
 
+    def looked(self) -> None:
+        """Nobody will ask for pictures again: end the decoding that was begun for them alone, if there is one."""
+        self._stack.close()
+
     def kill(self) -> None:
         """End whatever is being read, from any thread."""
         self._held.kill()

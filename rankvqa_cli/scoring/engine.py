@@ -111,6 +111,8 @@ def score(
         with ThreadPoolExecutor(1) as background:
             loading = background.submit(_load, models, plan.reference is not None, device, precision, threads)
             alignments = _align(plan, options, align, lookahead)
+            if lookahead is not None:
+                lookahead.looked()
             runtime = loading.result()
         infos = tuple(model.info for model in runtime.models)
         require_strided(clip_stride, infos)

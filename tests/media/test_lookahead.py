@@ -73,6 +73,13 @@ def test_what_does_not_fit_is_decoded_anew(planned: PlannedInput, monkeypatch: p
         assert len(looked.up_to(7)) == 7
         assert looked.decodes == 2
         assert len(looked.up_to(100)) == 20
+        assert looked._anew is not None
+        anew = looked._anew._reader._process
+        assert anew is not None
+        looked.looked()
+        assert anew.returncode is not None, (
+            "what only pictures are made of goes on no longer than they are asked for"
+        )
         reader = looked.take()
         assert reader is not None
         with reader:
