@@ -122,7 +122,7 @@ def test_a_command_group_without_a_command_is_one_line() -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert (
         done.stderr
-        == "error: missing command: one of import, info, list, verify (see vqa-score models --help)\n"
+        == "error: missing command: one of import, info, list, pull, verify (see vqa-score models --help)\n"
     )
 
 

@@ -123,7 +123,7 @@ def test_bad_input_is_one_line(folder: Path, arguments: list[str], code: int, me
     ("rows", "message"),
     [
         ("pictures/a-4.jpg,pictures/a.png,6,a\n", "row 2: the mos 6.0 is not on the scale"),
-        ("pictures/a-4.jpg,pictures/a.png,nan,a\n", "row 2: the mos nan is not on the scale"),
+        ("pictures/a-4.jpg,pictures/a.png,nan,a\n", "row 2: the mos nan is no finite number"),
         ("pictures/a-4.jpg,pictures/a.png,,a\n", "row 2: the mos '' is no number"),
         ("pictures/none.jpg,pictures/a.png,3,a\n", "row 2: no such file"),
         ("pictures/a-4.jpg,pictures/a.png,3,a\n" * 2, "row 3: 'pictures/a-4.jpg' stands in row 2"),

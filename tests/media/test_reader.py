@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import MakeClip
+from tracker import stop_tracker
 
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.media import reader as reader_module
@@ -25,6 +26,7 @@ TINY = FrameFormat(4, 4, "gray", 8, None, False, "bt601")
 
 def children() -> set[int]:
     """Processes, zombies included, that are ours."""
+    stop_tracker()
     found = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tracker import stop_tracker
 
 import rankvqa_cli
 from rankvqa_cli.errors import DamagedError, DeviceError, InputError, ModelError, UsageError
@@ -52,6 +53,7 @@ def encode(ffmpeg: str, tmp_path: Path) -> Callable[..., Path]:
 
 
 def no_children_left() -> bool:
+    stop_tracker()
     try:
         os.waitpid(-1, os.WNOHANG)
     except ChildProcessError:

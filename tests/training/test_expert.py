@@ -116,7 +116,7 @@ def test_distortion_knows_what_was_done(shows: Shows) -> None:
 
 def test_rank_wants_what_a_full_reference_network_says(shows: Shows) -> None:
     torch.manual_seed(0)
-    pretext, shown = Rank(PatchNet(replace(PATCHNET, readout=True))), shows.draw(0)
+    pretext, shown = Rank(PatchNet(PATCHNET)), shows.draw(0)
     wanted = pretext._wanted(shown)
     assert float(wanted[-1]) == float(wanted.min())  # references are the best there is
     right = pretext.terms(wanted.unsqueeze(1), shown)
