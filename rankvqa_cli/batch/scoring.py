@@ -38,6 +38,11 @@ def score_task(task: Task) -> tuple[ScoredJob, ...]:
 
 def failed(prepared: Prepared, exit_code: int, error: str) -> ScoredJob:
     """A job that was tried in vain."""
+    return replace(_tried(prepared), exit_code=exit_code, error=" ".join(error.split()))
+
+
+def _tried(prepared: Prepared) -> ScoredJob:
+    """A job without its outcome."""
     job = prepared.job
     return ScoredJob(
         row=job.row,
@@ -46,8 +51,6 @@ def failed(prepared: Prepared, exit_code: int, error: str) -> ScoredJob:
         columns=job.columns,
         key=prepared.key,
         bitrate_kbps=prepared.bitrate_kbps,
-        exit_code=exit_code,
-        error=" ".join(error.split()),
     )
 
 
@@ -111,19 +114,13 @@ def _after(error: VqaError, jobs: Sequence[Prepared], options: ScoreOptions, dec
 
 def _scored(report: Report, place: int, prepared: Prepared, decodes: int) -> ScoredJob:
     """The report's input ``place`` as the outcome of ``prepared``."""
-    job = prepared.job
     count = len(report.models)
     results: tuple[Result, ...] = report.results[place * count : (place + 1) * count]
     own = ComparisonPlan(report.plan.reference, (report.plan.inputs[place],))
-    return ScoredJob(
-        row=job.row,
-        distorted=job.distorted,
-        reference=job.reference,
-        columns=job.columns,
-        key=prepared.key,
+    return replace(
+        _tried(prepared),
         results=results,
-        bitrate_kbps=prepared.bitrate_kbps,
-        reference_decodes=None if job.reference is None else decodes + report.reference_decodes,
+        reference_decodes=None if prepared.job.reference is None else decodes + report.reference_decodes,
         plan=plan_json(own, results),
         environment=report.environment,
     )

@@ -23,6 +23,7 @@ from rankvqa_cli.results.writers import STDOUT, Target
 if TYPE_CHECKING:
     from rankvqa_cli.batch.joblist import JobList
     from rankvqa_cli.batch.options import ScoreOptions
+    from rankvqa_cli.batch.workers import Work
     from rankvqa_cli.results.batch import Batch
 
 FORMATS = ("csv", "json")
@@ -116,25 +117,12 @@ def command(
         raise UsageError("--idle goes with --watch")
     work = settings.work()
     listed = settings.read_jobs(source)
-    pairs = [(job.distorted, job.reference) for job in listed.jobs]
-    gating.check(pairs)
+    gating.check([(job.distorted, job.reference) for job in listed.jobs])
     targets, journal = output_files(outputs, source)
     written = [*targets, *gating.targets()]
     overwrite = settle_overwrite(written, overwrite, never_overwrite, may_ask=True)
     check_outputs(written, journal, listed, gating.baselines(), overwrite=overwrite)
-    from rankvqa_cli.batch.run import run_batch
-
-    scoring = settings.options_for(listed)
-    batch = run_batch(
-        listed,
-        scoring,
-        journal,
-        work,
-        keep_going=settings.keep_going,
-        argv=("vqa-score", *sys.argv[1:]),
-        say=teller(talk),
-        require=lambda models: gating.check_models(pairs, models),
-    )
+    batch, scoring = run_listed(talk, settings, listed, work, journal, gating)
     return _end(talk, batch, gating, scoring, targets, overwrite=overwrite)
 
 
@@ -163,6 +151,28 @@ def _watch(
     watched = Watch(folder, settings.pattern, settings.reference, idle_s=idle, settle_s=settle)
     batch = watch(watched, scoring, journal, work, argv=("vqa-score", *sys.argv[1:]), say=teller(talk))
     return _end(talk, batch, gating, scoring, targets, overwrite=overwrite)
+
+
+def run_listed(
+    talk: Talk, settings: Settings, listed: JobList, work: Work, journal: str, gating: Gating
+) -> tuple[Batch, ScoreOptions]:
+    """Score what is listed, as far as ``journal`` has not got it yet: the batch, and how it was scored. Raises as
+    ``batch.run.run_batch`` does, and UsageError for gates on models that are not asked for."""
+    from rankvqa_cli.batch.run import run_batch
+
+    pairs = [(job.distorted, job.reference) for job in listed.jobs]
+    scoring = settings.options_for(listed)
+    batch = run_batch(
+        listed,
+        scoring,
+        journal,
+        work,
+        keep_going=settings.keep_going,
+        argv=("vqa-score", *sys.argv[1:]),
+        say=teller(talk),
+        require=lambda models: gating.check_models(pairs, models),
+    )
+    return batch, scoring
 
 
 def _end(

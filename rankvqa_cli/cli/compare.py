@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from rankvqa_cli.cli import options
-from rankvqa_cli.cli.batch import check_outputs, output_files, raise_first
-from rankvqa_cli.cli.batch_options import Settings, batch_options, teller
+from rankvqa_cli.cli.batch import check_outputs, output_files, raise_first, run_listed
+from rankvqa_cli.cli.batch_options import Settings, batch_options
 from rankvqa_cli.cli.gating import Gating, gate_options, judge
 from rankvqa_cli.cli.options import option, stack
 from rankvqa_cli.cli.score import check_models, settle_overwrite
@@ -186,27 +186,15 @@ def _measured(
         gating.check_models([(job.distorted, job.reference) for job in batch.jobs], batch.models)
         return measured_in(batch), batch, tuple
     from rankvqa_cli.batch.moments import worst_moments
-    from rankvqa_cli.batch.run import run_batch
 
     work = settings.work()
     listed = settings.read_jobs(source)
     require_columns(columns, listed.names)
     require_anchor(anchor, (codec_of(job.row, job.columns, columns) for job in listed.jobs))
     _, journal = output_files([] if scores is None else [scores], source)
-    pairs = [(job.distorted, job.reference) for job in listed.jobs]
-    gating.check(pairs)
+    gating.check([(job.distorted, job.reference) for job in listed.jobs])
     check_outputs([], journal, listed, overwrite=True)
-    scoring = settings.options_for(listed)
-    batch = run_batch(
-        listed,
-        scoring,
-        journal,
-        work,
-        keep_going=settings.keep_going,
-        argv=("vqa-score", *sys.argv[1:]),
-        say=teller(talk),
-        require=lambda models: gating.check_models(pairs, models),
-    )
+    batch, scoring = run_listed(talk, settings, listed, work, journal, gating)
     return measured_in(batch), batch, lambda: worst_moments(batch, scoring, talk.warning)
 
 

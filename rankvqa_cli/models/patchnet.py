@@ -139,7 +139,7 @@ class PatchNet(nn.Module):
 
     def energies(self, reference: Features, distorted: Features, units: Units = PLAIN) -> Tensor:
         """What the readout is given: the means of all differences over the frame, (N, channels) float32."""
-        return _means(self.differences(reference, distorted, units))
+        return over_places(self.differences(reference, distorted, units))
 
     def reserve_energies(self, frames: Features, units: Units = PLAIN) -> Tensor:
         """The same for single frames against their own low-passed versions (models.reserve), without making those."""
@@ -154,23 +154,20 @@ class PatchNet(nn.Module):
         at16 = _soft_blocks(chroma_means, wide_chroma, _bias(wide_chroma, units.chroma_zero))
         soft = self.levels(at8.to(luma.dtype), at16.to(chroma.dtype))
         lost = [far - near for near, far in zip(frames.pyramid, soft, strict=True)]
-        return _means([each.abs_() for each in (lost_luma, lost_chroma, *lost)])
+        return over_places([each.abs_() for each in (lost_luma, lost_chroma, *lost)])
 
-    def by_place(
-        self, reference: Features, distorted: Features, reserve: Tensor, units: Units = PLAIN
-    ) -> list[Tensor]:
+    def by_place(self, differences: Sequence[Tensor], reserve: Tensor) -> list[Tensor]:
         """Where the distance comes from: maps (N, 1, h, w) float32 at 1/4, 1/8, 1/16 and 1/32, >= 0. Every feature's
-        differences count as the readout weighs them against ``reserve`` (K,) where all are small."""
-        found = self.differences(reference, distorted, units)
-        shares = torch.split(self.readout.shares(reserve), [each.shape[1] for each in found])
+        ``differences`` count as the readout weighs them against ``reserve`` (K,) where all are small."""
+        shares = torch.split(self.readout.shares(reserve), [each.shape[1] for each in differences])
         luma, chroma, p8, p16, p32 = (
             torch.einsum("nchw,c->nhw", each.float(), share).unsqueeze(1)
-            for each, share in zip(found, shares, strict=True)
+            for each, share in zip(differences, shares, strict=True)
         )
         return [luma, chroma + p8, p16, p32]
 
 
-def _means(maps: Sequence[Tensor]) -> Tensor:
+def over_places(maps: Sequence[Tensor]) -> Tensor:
     """Of maps (N, C, h, w), the means over places, side by side: (N, all C) float32."""
     found = []
     for each in maps:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rankvqa_cli.models.contract import Clip, ClipOutput
 from rankvqa_cli.models.maps import summed
-from rankvqa_cli.models.patchnet import Features, PatchNet, PatchNetConfig, Units
+from rankvqa_cli.models.patchnet import Features, PatchNet, PatchNetConfig, Units, over_places
 from rankvqa_cli.models.store import ModelFile, model_info
 from rankvqa_cli.types import FrameFormat
 
@@ -186,10 +186,9 @@ class PatchNetModel:
         """Look at some frames. ``middle`` is where among them the clip's middle frame is, whose reserve is then
         measured; otherwise ``reserve`` is what has been measured, where maps are asked for."""
         units, network = units_of(reference.format), self.network
+        # bfloat16 holds code values of 8 bits, and no more.
         halved = network.down16.weight.dtype == torch.bfloat16 and reference.format.bit_depth == 8
-        stem = (
-            torch.bfloat16 if halved else torch.float32
-        )  # bfloat16 holds code values of 8 bits, and no more
+        stem = torch.bfloat16 if halved else torch.float32
         described = network.features(*self._planes(reference, chunk, stem), units)
         if middle is not None:
             one = slice(middle, middle + 1)
@@ -197,11 +196,12 @@ class PatchNetModel:
         seen = []
         for clip in distorted:
             features = network.features(*self._planes(clip, chunk, stem), units)
+            differences = network.differences(described, features, units)
             maps = None
             if self.keep_maps and reserve is not None:
-                whole = summed(network.by_place(described, features, reserve, units), 1)
+                whole = summed(network.by_place(differences, reserve), 1)
                 maps = whole[:, : -(-reference.format.height // 8), : -(-reference.format.width // 8)]
-            seen.append(Seen(network.energies(described, features, units), maps))
+            seen.append(Seen(over_places(differences), maps))
         return Look(reserve, seen)
 
     def _planes(self, clip: Clip, chunk: slice, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
