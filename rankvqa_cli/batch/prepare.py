@@ -22,12 +22,14 @@ _KEY_FORM = "vqa-score batch 1"
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job that can be scored. Jobs of one ``group`` see the same frames of the same reference."""
+    """A job that can be scored. Jobs of one ``group`` see the same frames of the same reference. ``pixels`` is how many
+    the video has in all its frames, where that is known, and tells how long scoring takes beside other jobs."""
 
     job: Job
     key: str
     group: str
     bitrate_kbps: float | None
+    pixels: int = 1
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,12 @@ class Preparing:
         reference = None if job.reference is None else self._reference(job.reference)
         plan = make_plan(reference, [info], options.read, allow_short=options.allow_short)
         rate = bitrate_kbps(_whole(info, options))
+        compared = plan.inputs[0].format
+        pixels = compared.width * compared.height * (info.frames or 1)
         if plan.reference is None or job.reference is None:
-            return Prepared(job, key, key, rate)
+            return Prepared(job, key, key, rate, pixels)
         seen = f"{os.path.realpath(job.reference)} {_as_seen(plan.reference.format)}"
-        return Prepared(job, key, seen, rate)
+        return Prepared(job, key, seen, rate, pixels)
 
     def _reference(self, path: str) -> VideoInfo:
         if path not in self._references:

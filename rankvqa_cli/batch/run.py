@@ -36,7 +36,9 @@ def run_batch(
     reference), UsageError and ModelError. Raises OutputError where the journal cannot be written, DeviceError where a
     cluster cannot be joined. ``require`` is shown the models before any work, and may raise what it has against them.
     """
-    with Journal(journal) as written:
+    with Journal(journal) as written, work:
+        if len(written.finished) < len(listed.jobs):
+            work.begin(options, len(listed.jobs) - len(written.finished))
         models = load_infos(options.models, has_reference=any(job.reference for job in listed.jobs))
         require(models)
         preparing = Preparing(models, options)

@@ -55,7 +55,7 @@ def watch(
     """
     if not os.path.isdir(watched.folder):
         raise InputError(f"{watched.folder!r} is no folder: make it before it is watched")
-    with Journal(journal) as written:
+    with Journal(journal) as written, work:
         models = load_infos(options.models, has_reference=watched.reference is not None)
         arrivals = Arrivals(watched)
         outcome: dict[str, ScoredJob] = {}

@@ -1,6 +1,6 @@
 """Who does the work: this process, several processes on this machine, or a cluster (``cluster``).
 
-Each way takes tasks and gives back, as they are finished, their jobs. None of them changes what a job scores.
+None of them changes what a job scores.
 """
 
 from __future__ import annotations
@@ -10,54 +10,83 @@ import multiprocessing
 import os
 import signal
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import TypeAlias
+from types import TracebackType
+from typing import Self
 
+from rankvqa_cli.batch.options import ScoreOptions
 from rankvqa_cli.batch.scoring import Task, failed, score_task
+from rankvqa_cli.batch.sharing import shared_out
 from rankvqa_cli.errors import ExitCode
 from rankvqa_cli.results.batch import ScoredJob
-
-#: Tasks in, the jobs of each out, in the order in which they are finished.
-Work: TypeAlias = Callable[[Sequence[Task]], Iterator[tuple[ScoredJob, ...]]]
 
 #: What a fault of the program itself counts as, where its process says nothing else.
 _FAULT = 70
 
 
-def in_turn(tasks: Iterable[Task]) -> Iterator[tuple[ScoredJob, ...]]:
+class Work(ABC):
+    """Who does the work, entered with ``with`` around all that is asked of it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """By default there is nothing to end."""
+        return None
+
+    def begin(self, options: ScoreOptions, jobs: int) -> None:
+        """Tasks of up to ``jobs`` jobs will come: whatever takes long to start may start now, in the background."""
+        return None
+
+    @abstractmethod
+    def __call__(self, tasks: Sequence[Task]) -> Iterator[tuple[ScoredJob, ...]]:
+        """The jobs of each task, in the order in which they are finished; tasks may be cut into parts."""
+
+
+class InTurn(Work):
     """One task after the other, in this process."""
-    return map(score_task, tasks)
+
+    def __call__(self, tasks: Sequence[Task]) -> Iterator[tuple[ScoredJob, ...]]:
+        return map(score_task, tasks)
 
 
-def in_processes(tasks: Iterable[Task], count: int) -> Iterator[tuple[ScoredJob, ...]]:
+class InProcesses(Work):
     """Up to ``count`` tasks at a time, each in a process of its own kind that lives on for the next.
 
     Where a process dies (out of memory, a fault), its jobs have failed and another process takes its place. All of
     them end with this one, however it ends.
     """
-    waiting = deque(tasks)
-    busy: dict[Connection, tuple[_Worker, Task]] = {}
-    with contextlib.ExitStack() as stack:
-        idle = [_Worker(stack) for _ in range(min(count, len(waiting)))]
-        while waiting or busy:
-            while idle and waiting:
-                worker, task = idle.pop(), waiting.popleft()
-                with contextlib.suppress(OSError):  # a process that is dead already is found so below
-                    worker.connection.send(task)
-                busy[worker.connection] = (worker, task)
-            for ready in wait(list(busy)):
-                assert isinstance(ready, Connection)
-                worker, task = busy.pop(ready)
-                try:
-                    done: tuple[ScoredJob, ...] = ready.recv()
-                except (EOFError, OSError):
-                    done = _lost(task, worker.exit_status())
-                    worker = _Worker(stack)
-                idle.append(worker)
-                yield done
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __call__(self, tasks: Sequence[Task]) -> Iterator[tuple[ScoredJob, ...]]:
+        waiting = deque(shared_out(tasks, self._count))
+        busy: dict[Connection, tuple[_Worker, Task]] = {}
+        with contextlib.ExitStack() as stack:
+            idle = [_Worker(stack) for _ in range(min(self._count, len(waiting)))]
+            while waiting or busy:
+                while idle and waiting:
+                    worker, task = idle.pop(), waiting.popleft()
+                    with contextlib.suppress(OSError):  # a process that is dead already is found so below
+                        worker.connection.send(task)
+                    busy[worker.connection] = (worker, task)
+                for ready in wait(list(busy)):
+                    assert isinstance(ready, Connection)
+                    worker, task = busy.pop(ready)
+                    try:
+                        done: tuple[ScoredJob, ...] = ready.recv()
+                    except (EOFError, OSError):
+                        done = _lost(task, worker.exit_status())
+                        worker = _Worker(stack)
+                    idle.append(worker)
+                    yield done
 
 
 class _Worker:

@@ -7,7 +7,6 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -89,12 +88,12 @@ class Settings:
     def work(self) -> Work:
         """Who scores. Raises UsageError for a cluster that is none, DeviceError where nobody answers there."""
         if self.cluster is not None:
-            from rankvqa_cli.batch.cluster import on_ray, require_cluster
+            from rankvqa_cli.batch.cluster import OnRay, require_cluster
 
-            return partial(on_ray, address=require_cluster(self.cluster), count=self.count)
-        from rankvqa_cli.batch.workers import in_processes, in_turn
+            return OnRay(require_cluster(self.cluster), self.count)
+        from rankvqa_cli.batch.workers import InProcesses, InTurn
 
-        return in_turn if (self.count or 1) == 1 else partial(in_processes, count=self.count or 1)
+        return InTurn() if (self.count or 1) == 1 else InProcesses(self.count or 1)
 
 
 def batch_options(function: Function) -> Function:

@@ -5,6 +5,7 @@ torch is not imported with this module: models are loaded in the background whil
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 from collections import deque
@@ -150,6 +151,12 @@ def score(
     )
 
 
+def warm_up() -> None:
+    """Import what ``score`` will need, torch above all, for a process that waits for its first work."""
+    with _waiting_asleep():
+        importlib.import_module("rankvqa_cli.scoring.runtime")
+
+
 def explain(
     inputs: File | Sequence[File],
     reference: File | None = None,
@@ -246,9 +253,8 @@ def _align(
 def _load(
     models: Sequence[str], has_reference: bool, device: str, precision: str, threads: int | None
 ) -> Runtime:
-    # Takes seconds, nearly all of them importing torch.
-    with _waiting_asleep():
-        from rankvqa_cli.scoring.runtime import load_runtime
+    warm_up()
+    from rankvqa_cli.scoring.runtime import load_runtime
 
     return load_runtime(
         models, has_reference=has_reference, device=device, precision=precision, threads=threads

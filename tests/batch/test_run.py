@@ -13,7 +13,7 @@ from rankvqa_cli.batch.joblist import read_jobs
 from rankvqa_cli.batch.options import ScoreOptions
 from rankvqa_cli.batch.run import run_batch
 from rankvqa_cli.batch.scoring import Task
-from rankvqa_cli.batch.workers import in_turn
+from rankvqa_cli.batch.workers import InTurn, Work
 from rankvqa_cli.errors import ExitCode, InputError, UsageError
 from rankvqa_cli.results.batch import Batch, ScoredJob
 from rankvqa_cli.results.batch_files import RENDERERS
@@ -23,7 +23,7 @@ Rows = list[dict[str, str]]
 Listing = Callable[[Rows], Path]
 
 
-class Counted:
+class Counted(Work):
     """Work in this process, remembering which rows were asked for."""
 
     def __init__(self, *, tasks: int = 1000) -> None:
@@ -36,7 +36,7 @@ class Counted:
                 raise KeyboardInterrupt
             self._left -= 1
             self.rows.append([each.job.row for each in task.jobs])
-            yield from in_turn([task])
+            yield from InTurn()([task])
 
 
 @pytest.fixture

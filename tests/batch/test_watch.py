@@ -10,7 +10,7 @@ import pytest
 
 from rankvqa_cli.batch.options import ScoreOptions
 from rankvqa_cli.batch.watch import Watch, is_being_written, watch
-from rankvqa_cli.batch.workers import in_turn
+from rankvqa_cli.batch.workers import InTurn
 from rankvqa_cli.errors import ExitCode, InputError
 from rankvqa_cli.results.batch import ScoredJob
 
@@ -46,7 +46,7 @@ def test_encodes_are_scored_as_they_are_finished(media: Path, tmp_path: Path, op
         started.set()
 
     watched = Watch(str(folder), "{codec}_{crf}.mp4", str(media / "one.mp4"), idle_s=2.5, settle_s=0.3)
-    batch = watch(watched, options, str(tmp_path / "j.ndjson"), in_turn, say=say)
+    batch = watch(watched, options, str(tmp_path / "j.ndjson"), InTurn(), say=say)
     encoder.join()
     assert sorted(seen) == ["x264_30.mp4", "x264_42.mp4", "x264_99.mp4"]
     assert seen[-1] == "x264_42.mp4"
@@ -68,14 +68,14 @@ def test_it_ends_when_asked_to_and_keeps_what_it_has(
         raise KeyboardInterrupt
 
     watched = Watch(str(folder), None, str(media / "one.mp4"), idle_s=None, settle_s=0.1)
-    batch = watch(watched, options, str(tmp_path / "j.ndjson"), in_turn, say=interrupt)
+    batch = watch(watched, options, str(tmp_path / "j.ndjson"), InTurn(), say=interrupt)
     assert [Path(job.distorted).name for job in batch.jobs] == ["a.mp4"]
     assert batch.exit_code == ExitCode.OK
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path, options: ScoreOptions) -> None:
     with pytest.raises(InputError, match="is no folder"):
-        watch(Watch(str(tmp_path / "no"), None, "r", None, 1.0), options, str(tmp_path / "j"), in_turn)
+        watch(Watch(str(tmp_path / "no"), None, "r", None, 1.0), options, str(tmp_path / "j"), InTurn())
 
 
 def test_is_being_written(tmp_path: Path) -> None:

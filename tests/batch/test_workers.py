@@ -8,20 +8,20 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from rankvqa_cli.batch import cluster
-from rankvqa_cli.batch.cluster import on_ray, require_cluster
+from rankvqa_cli.batch.cluster import OnRay, require_cluster
 from rankvqa_cli.batch.joblist import read_jobs
 from rankvqa_cli.batch.options import ScoreOptions
 from rankvqa_cli.batch.run import run_batch
-from rankvqa_cli.batch.workers import Work, in_processes, in_turn
+from rankvqa_cli.batch.scoring import Task
+from rankvqa_cli.batch.workers import InProcesses, InTurn, Work
 from rankvqa_cli.errors import DeviceError, ExitCode, UsageError
-from rankvqa_cli.results.batch import Batch
+from rankvqa_cli.results.batch import Batch, ScoredJob
 from rankvqa_cli.results.batch_files import RENDERERS
 
 Rows = list[dict[str, str]]
@@ -40,8 +40,8 @@ def run(rows: Rows, listing: Callable[[Rows], Path], tiny_model: Path) -> Callab
 
 
 def test_processes_give_the_same(run: Callable[[str, Work], Batch]) -> None:
-    expected = RENDERERS["csv"](run("turn.ndjson", in_turn))
-    assert RENDERERS["csv"](run("processes.ndjson", partial(in_processes, count=2))) == expected
+    expected = RENDERERS["csv"](run("turn.ndjson", InTurn()))
+    assert RENDERERS["csv"](run("processes.ndjson", InProcesses(2))) == expected
     assert not multiprocessing.active_children()
 
 
@@ -53,27 +53,33 @@ def test_a_process_that_dies_takes_its_own_jobs_only(run: Callable[[str, Work], 
 
     killer = threading.Thread(target=kill)
     killer.start()
-    batch = run("killed.ndjson", partial(in_processes, count=1))
+    batch = run("killed.ndjson", InProcesses(1))
     killer.join()
     assert [job.exit_code for job in batch.jobs] == [ExitCode.DEVICE] * 4 + [ExitCode.OK] * 4
     assert "was ended by SIGKILL" in (batch.jobs[0].error or "")
     assert batch.exit_code == ExitCode.DEVICE
-    mended = run("killed.ndjson", in_turn)
+    mended = run("killed.ndjson", InTurn())
     assert mended.exit_code == ExitCode.OK
 
 
 def test_a_ray_of_two_workers_gives_the_same(run: Callable[[str, Work], Batch]) -> None:
     pytest.importorskip("ray", reason="NOT TESTED: pip install 'vqa-score[ray]'")
-    expected = RENDERERS["csv"](run("turn.ndjson", in_turn))
-    batch = run("ray.ndjson", partial(on_ray, address=None, count=2))
+    expected = RENDERERS["csv"](run("turn.ndjson", InTurn()))
+    batch = run("ray.ndjson", OnRay(None, 2))
     assert RENDERERS["csv"](batch) == expected
-    again = run("ray.ndjson", in_nobody)
+    again = run("ray.ndjson", Nobody())
     assert RENDERERS["csv"](again) == expected
 
 
-def in_nobody(tasks: object) -> object:
-    assert tasks == []
-    return iter(())
+class Nobody(Work):
+    """Must not be asked for anything."""
+
+    def begin(self, options: ScoreOptions, jobs: int) -> None:
+        raise AssertionError(f"asked for {jobs}")
+
+    def __call__(self, tasks: Sequence[Task]) -> Iterator[tuple[ScoredJob, ...]]:
+        assert not tasks
+        return iter(())
 
 
 @pytest.mark.parametrize("text", ["slurm", "ray:", "ray://", "ray://host:port", "rays://host:1", ""])
