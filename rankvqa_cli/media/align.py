@@ -18,6 +18,9 @@ _FIRST_LOOK = 2 * MIN_REACH + 8
 _WINDOW_S = 2.0
 _PATIENCE_S = 5.0
 _SOME_AGREEMENT = 0.1
+#: An offset with less confidence is none. Measured on encodes of 28 videos, cut by up to 12 frames: of the offsets
+#: found with less three in four were wrong, of those with more one in eleven, nearly all in clips of up to 14 frames.
+LEAST_CONFIDENCE = 0.02
 
 
 def find_offset(
@@ -32,9 +35,10 @@ def find_offset(
     ``mode`` ``auto`` searches one second either way, at least 12 frames, bounded by the clip; ``off`` searches
     too but only reports what it ``suspected``; a number is taken as it stands, with confidence 1. Both videos
     are decoded at the same time, no further than it takes: 32 frames where those settle it, else about 3
-    seconds, or 6 where nothing moves before. Stdin cannot be read twice, and a video of one or two frames
-    has no movement: there the answer is 0 with confidence 0. ``lookahead`` is the reference's where several
-    inputs share it, and whoever compares them afterwards.
+    seconds, or 6 where nothing moves before. An offset of less than LEAST_CONFIDENCE counts as 0, with the
+    confidence that it had. Stdin cannot be read twice, and a video of one or two frames has no movement: there
+    the answer is 0 with confidence 0. ``lookahead`` is the reference's where several inputs share it, and
+    whoever compares them afterwards.
 
     Raises UsageError for any other mode, InputError where a video gives no frame.
     """
@@ -43,9 +47,10 @@ def find_offset(
     if mode not in {"auto", "off"}:
         raise UsageError(f"--align {mode!r}: give auto, off or a number of frames")
     match = _search(reference, distorted, options, lookahead)
+    offset = match.offset if match.confidence >= LEAST_CONFIDENCE else 0
     if mode == "auto":
-        return Alignment(match.offset, match.confidence, mode="auto")
-    return Alignment(0, match.confidence, mode="off", suspected=match.offset or None)
+        return Alignment(offset, match.confidence, mode="auto")
+    return Alignment(0, match.confidence, mode="off", suspected=offset or None)
 
 
 def overlap(reference_frames: int, distorted_frames: int, offset: int) -> tuple[int, int, int]:

@@ -10,6 +10,7 @@ from conftest import MakeClip
 from rankvqa_cli.errors import InputError, UsageError
 from rankvqa_cli.media import align
 from rankvqa_cli.media.align import find_offset, overlap
+from rankvqa_cli.media.offset_search import Match
 from rankvqa_cli.media.reader import FrameReader
 from rankvqa_cli.types import Alignment, PlannedInput, RawFormat, ReadOptions
 
@@ -82,6 +83,16 @@ def test_the_pairing_is_applied_before_the_search(make_clip: MakeClip) -> None:
     assert plan.reference is not None
     assert plan.inputs[0].pairing
     assert find_offset(plan.reference, plan.inputs[0], DEFAULTS, "auto").offset == 0
+
+
+def test_an_offset_without_confidence_is_none(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_clip("x.mp4", frames=14)
+    pair = planned_pair(path, path)
+    for confidence, offset in ((0.0, 0), (0.0199, 0), (0.02, 3), (0.5, 3)):
+        monkeypatch.setattr(align, "best_offset", lambda *_, sure=confidence: Match(3, sure, 0.5))
+        assert find_offset(*pair, DEFAULTS, "auto") == Alignment(offset, confidence)
+        suspected = find_offset(*pair, DEFAULTS, "off")
+        assert suspected == Alignment(0, confidence, mode="off", suspected=offset or None)
 
 
 def test_a_still_video_is_aligned_with_no_confidence(make_clip: MakeClip) -> None:
