@@ -17,7 +17,7 @@ from rankvqa_cli.errors import InputError
 from rankvqa_cli.models.contract import Clip
 from rankvqa_cli.training.degradations import blur_chroma, turn_hue
 from rankvqa_cli.training.labels import LABELS
-from rankvqa_cli.training.manifest import FORMAT, check_split, is_held_out
+from rankvqa_cli.training.manifest import FORMAT, MANIFEST_NAME, check_split, is_held_out
 from rankvqa_cli.training.orders import SURE
 from rankvqa_cli.training.versions import Version, version_from_json
 from rankvqa_cli.types import FrameFormat
@@ -58,7 +58,7 @@ def load_corpus(folder: Path) -> list[SourceShard]:
     Raises InputError where the manifest is missing or damaged, and as ``open_source`` does.
     """
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = json.loads((folder / MANIFEST_NAME).read_text())
         names = [str(name) for name in manifest["sources"]]
         if manifest.get("format") != FORMAT:
             raise InputError(f"{str(folder)!r} was made by another version: run 'vqa-score corpus' again")
@@ -136,7 +136,7 @@ class Batch:
     ``reference`` is (luma (G * F, H, W), chroma (G * F, 2, H/2, W/2)) uint8, ``distorted`` the same for G * S clips.
     ``label`` (G * S,) is 0 to 100, ``damage`` (G * S,) that of ``training.frozen``, lower is better; both are NaN where
     none holds. ``better`` (G * S, G * S) is True where clip i is better than clip j by construction. ``versions`` says
-    how each of the G * S clips was made, but for colour errors added on the fly.
+    how each of the G * S clips was made, but for colour errors added on the fly; ``contents`` what each group shows.
     """
 
     reference: tuple[Tensor, Tensor]
@@ -148,6 +148,7 @@ class Batch:
     slots: int
     frames: int
     versions: tuple[Version, ...] = ()
+    contents: tuple[str, ...] = ()
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on ``device``."""
@@ -252,6 +253,7 @@ class Sampler:
             slots=o.slots,
             frames=o.frames,
             versions=tuple(versions),
+            contents=tuple(self.by_content[content][0].content for content in picked),
         )
 
 

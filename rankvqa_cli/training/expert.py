@@ -9,16 +9,16 @@ from typing import Any, Literal
 
 import torch
 
-from rankvqa_cli.errors import ModelError, UsageError
+from rankvqa_cli.errors import UsageError
 from rankvqa_cli.models.contract import Calibration
-from rankvqa_cli.models.patchnet import PatchNet, PatchNetConfig
 from rankvqa_cli.models.ptm import LEAST_SIDE
 from rankvqa_cli.models.ptm.expert import Expert, ExpertConfig
-from rankvqa_cli.models.store import ModelFile, read_model, write_model
+from rankvqa_cli.models.store import ModelFile, write_model
 from rankvqa_cli.training.datasets import load_corpus, split_by_content
 from rankvqa_cli.training.expert_data import Shows
 from rankvqa_cli.training.expert_tasks import Content, Distortion, ExpertTask, Motion, Pretext, Rank
 from rankvqa_cli.training.frozen import FrozenNetworks
+from rankvqa_cli.training.labeller import read_labeller
 from rankvqa_cli.training.loop import LoopOptions, fit
 from rankvqa_cli.training.parallel import once
 
@@ -96,15 +96,7 @@ def _pretext(options: ExpertOptions, shows: Shows) -> Pretext:
         raise UsageError(
             "--task rank needs --labels: a full-reference model file that says how far patches are off"
         )
-    header, tensors, _ = read_model(options.labels)
-    if header.architecture != "patchnet":
-        raise ModelError(
-            f"{str(options.labels)!r} is of the architecture {header.architecture!r}: labels come from a patchnet"
-        )
-    labels = PatchNet(PatchNetConfig.from_json(header.config))
-    labels.load_state_dict({key: value.float() for key, value in tensors.items()})
-    labels.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Rank(labels)
+    return Rank(read_labeller(options.labels)[0])
 
 
 def _settings(corpus: Path, options: ExpertOptions) -> dict[str, Any]:

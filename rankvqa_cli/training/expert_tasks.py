@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -20,8 +21,8 @@ from rankvqa_cli.training.losses import damage_losses
 from rankvqa_cli.training.tasks import batch_distances
 from rankvqa_cli.training.versions import FAMILIES, Version
 
-#: Log distances below this say no more than that nothing is seen; references have it.
-UNSEEN = -3.0
+#: Log distances below this (94 points and more) say no more than that nothing is seen; references have it.
+UNSEEN = -1.5
 #: Softness of the order of two patches, in log distance.
 WIDTH = 0.15
 KINDS = ("pristine", "codec", *FAMILIES)
@@ -49,9 +50,9 @@ class Rank:
     outputs = 1
 
     def __init__(self, labels: PatchNet) -> None:
-        """``labels`` is frozen and compares every patch with its reference, as it is shown."""
+        """``labels`` is frozen (see ``labeller``) and compares every patch with its reference, as it is shown."""
         self.module = nn.ParameterDict({"log_gain": nn.Parameter(torch.tensor(1.0))})
-        self._labels = labels.eval().requires_grad_(False)
+        self._labels = labels
 
     def terms(self, found: Tensor, shown: Shown) -> dict[str, Tensor]:
         wanted = self._wanted(shown).to(found.device)
@@ -179,11 +180,20 @@ class ExpertTask:
         self.module = ExpertModule(network, pretext)
         self.pretext = pretext
         self._shows, self._held_out = shows, held_out
+        self._drawing = ThreadPoolExecutor(1)
+        self._ahead: tuple[int, Future[Shown]] | None = None
 
     def losses(self, index: int) -> dict[str, Tensor]:
-        shown = self._shows.draw(index)
+        shown = self._drawn(index)
         device = next(self.module.parameters()).device
         return self.pretext.terms(self.module.network(shown.pictures.to(device)).float(), shown)
+
+    def _drawn(self, index: int) -> Shown:
+        """What is shown under ``index``; the next one is drawn while this one is learned from."""
+        ahead, self._ahead = self._ahead, None
+        shown = ahead[1].result() if ahead and ahead[0] == index else self._shows.draw(index)
+        self._ahead = index + 1, self._drawing.submit(self._shows.draw, index + 1)
+        return shown
 
     def validate(self, module: nn.Module) -> dict[str, float]:
         if self._held_out is None:

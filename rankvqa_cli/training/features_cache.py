@@ -78,13 +78,29 @@ class FeatureCache:
     def _vectors(
         self, networks: Sequence[FrozenNetwork], file: Path, frames: int, sampling: Sampling
     ) -> list[Array]:
-        digest = _digest(file)
+        return self.remembered(
+            networks,
+            _digest(file),
+            frames,
+            sampling,
+            lambda some: self._measured(some, file, frames, sampling),
+        )
+
+    def remembered(
+        self,
+        networks: Sequence[FrozenNetwork],
+        digest: str,
+        frames: int,
+        sampling: Sampling,
+        measure: Callable[[Sequence[FrozenNetwork]], list[Array]],
+    ) -> list[Array]:
+        """What is kept under ``digest`` for each network; ``measure`` is asked for what is missing."""
         paths = [self.path(network, digest, frames, sampling) for network in networks]
         missing = [i for i, path in enumerate(paths) if not path.exists()]
         if missing:
-            sums = self._measured([networks[i] for i in missing], file, frames, sampling)
+            found = measure([networks[i] for i in missing])
             self._folder.mkdir(parents=True, exist_ok=True)
-            for i, vector in zip(missing, sums, strict=True):
+            for i, vector in zip(missing, found, strict=True):
                 buffer = io.BytesIO()
                 np.save(buffer, vector)
                 write_atomically(paths[i], buffer.getvalue())

@@ -20,18 +20,22 @@ Listener = Callable[[int, float, IcidLoss], None]
 
 #: With more contents than this, several are left out at a time.
 MOST_FOLDS = 25
+#: Into so many parts a teacher's contents fall, each projected by what was fitted to the others.
+TAUGHT_FOLDS = 5
 
 
 @dataclass(frozen=True)
 class FusingOptions:
     """The head's shape (see ``FusionConfig``), its training, and how members count.
 
-    ``jitter`` is noise on the projected features, in their own standard deviations. ``within`` is for the index that
-    the weights come from (see ``select.SelectOptions``), always of the training samples alone.
+    ``joint`` gives members their shares in one regression on all. ``jitter`` is noise on the projected features, in
+    their own standard deviations. ``within`` is for the index that the weights come from (see
+    ``select.SelectOptions``), always of the training samples alone.
     """
 
     components: int = 4
     mean: bool = False
+    joint: bool = False
     hidden: int = 32
     latent: int = 16
     dropout: float = 0.0
@@ -64,7 +68,8 @@ class Samples:
     (N,) what each sample counts.
 
     ``judged`` (N,) are samples whose MOS is people's: the others, a teacher's labels, are learned from and never
-    judged by.
+    judged by. Where there are some of a teacher's, projections are fitted to them alone: they are of many contents, and
+    people's of a handful, from which nothing can tell what is content and what is quality.
     """
 
     features: tuple[NDArray[np.float32], ...]
@@ -94,29 +99,41 @@ class LeftOut:
     own: Array
 
 
-def folds_of(contents: Sequence[str]) -> NDArray[np.int64]:
-    """The fold of each sample: one a content, or MOST_FOLDS of several contents each."""
+def folds_of(contents: Sequence[str], most: int = MOST_FOLDS) -> NDArray[np.int64]:
+    """The fold of each sample: one a content, or ``most`` of several contents each."""
     names = sorted(set(contents))
-    number = {name: i % MOST_FOLDS for i, name in enumerate(names)}
+    number = {name: i % most for i, name in enumerate(names)}
     return np.array([number[name] for name in contents])
 
 
 @dataclass(frozen=True)
 class Projected:
-    """What is the same for every seed: a head with its projections fitted, and what those say of the samples, one
+    """What is the same for every seed: centres and projections by name, fitted, and what those say of the samples, one
     (N, columns) a member, each content as seen by projections that were not fitted to it."""
 
     fitted: dict[str, Tensor]
     inputs: list[Tensor]
 
 
-def project(samples: Samples, options: FusingOptions) -> Projected:
-    """Fit the projections, once for all and once without each content."""
-    fusion = Fusion(_config(samples, options))
-    found = _projected(
-        fusion, [_tensor(each) for each in samples.features], _label(samples), samples.contents
-    )
-    return Projected(dict(fusion.named_buffers()), found)
+def project(samples: Samples, options: FusingOptions, taught: Projected | None = None) -> Projected:
+    """Fit the projections, once for all and once without each content.
+
+    ``taught`` is what this gives for the teacher's samples alone, where there are some; computed if need be.
+    """
+    teachers = ~samples.judged
+    inputs = [_tensor(each) for each in samples.features]
+    fusion = Fusion(_config(samples, options, weighted=False))
+    if teachers.all() or not teachers.any():
+        most = TAUGHT_FOLDS if teachers.all() else MOST_FOLDS
+        found = _projected(fusion, inputs, _label(samples), folds_of(samples.contents, most))
+        return Projected({n: x for n, x in fusion.named_buffers() if n != "weights"}, found)
+    known = taught or project(samples.rows(teachers), options)
+    for name, value in known.fitted.items():
+        fusion.get_buffer(name).copy_(value)
+    found = [fusion.projected(i, each) for i, each in enumerate(inputs)]
+    for each, theirs in zip(found, known.inputs, strict=True):
+        each[torch.from_numpy(teachers)] = theirs
+    return Projected(known.fitted, found)
 
 
 def fit(
@@ -168,13 +185,21 @@ def leave_out(samples: Samples, options: FusingOptions, seeds: Sequence[int]) ->
     count, members = len(samples.mos), len(samples.features)
     quality = np.full((len(seeds), count), np.nan)
     own = np.zeros((count, members))
-    folds = folds_of(samples.contents)
-    for fold in np.unique(folds):
+    people = dict(
+        zip(
+            samples.rows(samples.judged).contents,
+            folds_of(samples.rows(samples.judged).contents),
+            strict=True,
+        )
+    )
+    folds = np.array([people.get(name, -1) for name in samples.contents])
+    taught = None
+    if not samples.judged.all() and (folds[~samples.judged] < 0).all():  # the same for every fold
+        taught = project(samples.rows(~samples.judged), options)
+    for fold in sorted(set(people.values())):
         held = (folds == fold) & samples.judged
-        if not held.any():
-            continue
         rest, unseen = samples.rows(folds != fold), samples.rows(held)
-        known = project(rest, options)
+        known = project(rest, options, taught)
         for i, seed in enumerate(seeds):
             seen = score(fit(rest, options, seed, projected=known), unseen)
             quality[i, held] = seen[0]
@@ -191,14 +216,13 @@ def score(fusion: Fusion, samples: Samples) -> tuple[Array, Array]:
 
 
 def _projected(
-    fusion: Fusion, inputs: Sequence[Tensor], label: Tensor, contents: Sequence[str]
+    fusion: Fusion, inputs: Sequence[Tensor], label: Tensor, folds: NDArray[np.int64]
 ) -> list[Tensor]:
     """What projections say of contents that they were not fitted to; those of ``fusion`` are then fitted to all.
 
     Fitted to their own samples they would know the label better than they ever will again, and the head would trust
     them.
     """
-    folds = folds_of(contents)
     projected = [torch.zeros(len(label), fusion.config.columns) for _ in inputs]
     if len(np.unique(folds)) > 1:
         for fold in np.unique(folds):
@@ -212,12 +236,13 @@ def _projected(
     return [fusion.projected(i, each) for i, each in enumerate(inputs)]
 
 
-def _config(samples: Samples, options: FusingOptions) -> FusionConfig:
+def _config(samples: Samples, options: FusingOptions, *, weighted: bool = True) -> FusionConfig:
     members = len(samples.features)
     weights = [1 / members] * members
-    if options.weighting == "dbi":
-        features = [np.asarray(each, np.float64) for each in samples.features]
-        found = dbi_weights(features, samples.mos, samples.contents, options.clusters, within=options.within)
+    if weighted and options.weighting == "dbi":
+        rated = samples.rows(samples.judged) if samples.judged.any() else samples
+        features = [np.asarray(each, np.float64) for each in rated.features]
+        found = dbi_weights(features, rated.mos, rated.contents, options.clusters, within=options.within)
         weights = [float(each) for each in found]
     return FusionConfig(
         inputs=[each.shape[1] for each in samples.features],
@@ -225,6 +250,7 @@ def _config(samples: Samples, options: FusingOptions) -> FusionConfig:
         blocks=samples.blocks,
         components=options.components,
         mean=options.mean,
+        joint=options.joint,
         hidden=options.hidden,
         latent=options.latent,
         dropout=options.dropout,

@@ -17,6 +17,7 @@ from rankvqa_cli.errors import InputError, OutputError, UsageError
 from rankvqa_cli.training.encodes import LADDER_CODECS, SIZES
 
 FORMAT = 2
+MANIFEST_NAME = "manifest.json"
 PARTS = ("index.json", "ref.npy", "dist.npy")
 
 #: Folders in the making begin with this; one that is left over was never whole.
@@ -151,7 +152,7 @@ def write_manifest(
         "split": {"fold": options.fold, "folds": options.folds, "held_out": held_out},
         "sha256": {file: sha256_of(out / file) for file in files},
     }
-    write_whole(out / "manifest.json", json.dumps(manifest, indent=1))
+    write_whole(out / MANIFEST_NAME, json.dumps(manifest, indent=1))
 
 
 def sha256_of(path: Path) -> str:

@@ -33,6 +33,7 @@ from rankvqa_cli.training.curve import CurveRow, write_curve
 from rankvqa_cli.training.features_cache import FeatureCache, Sampling, shown_sizes
 from rankvqa_cli.training.fusing import FusingOptions, Samples, ablations, fit, folds_of, leave_out
 from rankvqa_cli.training.icid import IcidLoss
+from rankvqa_cli.training.pseudo import PseudoOptions, PseudoSamples, pseudo_samples
 from rankvqa_cli.training.ratings import Ratings, read_ratings
 from rankvqa_cli.training.ridge import left_out_predictions
 
@@ -44,8 +45,8 @@ CURVE_EVERY = 10
 @dataclass(frozen=True)
 class PtmData:
     """The rated set, MOS of 1 to 5 (columns distorted, mos, content, ``weight`` where samples count unlike, ``shown``
-    where they were shown at a size of their own), and a
-    teacher's labels of the same form, which each count ``pseudo_weight`` times theirs."""
+    where they were shown at a size of their own); a teacher's labels, of the same form in the file ``pseudo`` or of
+    patches drawn from a corpus, which each count ``pseudo_weight`` times theirs."""
 
     ratings: Path
     pseudo: Path | None = None
@@ -54,6 +55,7 @@ class PtmData:
     filters: tuple[str, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
     cache: Path | None = None
+    drawn: PseudoOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,10 @@ def train_ptm(
     ratings, samples = _samples(
         data, blocks, lambda files, sizes: cache.matrices(networks, files, _counted(len(files), say), sizes)
     )
+    if data.drawn is not None:
+        say(f"{data.drawn.draws} draws from {str(data.drawn.corpus)!r}")
+        drawn = pseudo_samples(data.drawn, networks, ensemble.views, cache)
+        samples = _joined(samples, drawn, data.pseudo_weight)
     folder.mkdir(parents=True, exist_ok=True)
 
     predicted, rows = measure(samples, [member.name for member in ensemble.members], options)
@@ -201,6 +207,19 @@ def _samples(
         weight=np.array(counts),
         judged=np.arange(len(rows)) < people,
         blocks=blocks,
+    )
+
+
+def _joined(samples: Samples, drawn: PseudoSamples, weight: float) -> Samples:
+    """``samples`` and then what was drawn from a corpus, each of which counts ``weight``."""
+    count = len(drawn.mos)
+    return Samples(
+        tuple(np.concatenate(both) for both in zip(samples.features, drawn.features, strict=True)),
+        np.concatenate([samples.mos, drawn.mos]),
+        (*samples.contents, *drawn.contents),
+        np.concatenate([samples.weight, np.full(count, weight)]),
+        np.concatenate([samples.judged, np.zeros(count, np.bool_)]),
+        samples.blocks,
     )
 
 

@@ -165,7 +165,7 @@ def test_an_expert_is_trained_and_read(corpus: Path, tmp_path: Path, tiny_model:
     pictures = torch.rand(2, 3, 70, 101, generator=torch.Generator().manual_seed(0))
     found = network.vectors(pictures)
     torch.testing.assert_close(network.vectors(pictures[1:]), found[1:], atol=1e-4, rtol=1e-4)
-    assert NativeNetwork(out, "pooled").dimension == 2 * sum(TINY.widths[1:])
+    assert NativeNetwork(out, "pooled").dimension == 2 * TINY.scales * sum(TINY.widths[1:])
     half = network.to(torch.device("cpu"), torch.bfloat16).vectors(pictures)
     torch.testing.assert_close(half, found, atol=0.1, rtol=0.1)
     again = train_expert(corpus, tmp_path / "run", out, "e", options, say)

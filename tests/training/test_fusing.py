@@ -10,7 +10,16 @@ import torch
 from scipy.stats import spearmanr
 
 from rankvqa_cli.errors import InputError
-from rankvqa_cli.training.fusing import FusingOptions, Samples, ablations, fit, folds_of, leave_out, score
+from rankvqa_cli.training.fusing import (
+    FusingOptions,
+    Samples,
+    ablations,
+    fit,
+    folds_of,
+    leave_out,
+    project,
+    score,
+)
 from rankvqa_cli.training.ridge import left_out_predictions
 
 FAST = FusingOptions(steps=40, rate=1e-2, batch=32)
@@ -91,3 +100,56 @@ def test_mos_of_one_cluster_are_refused() -> None:
 @pytest.fixture(autouse=True)
 def _same_random_state() -> None:
     torch.manual_seed(0)
+
+
+def test_where_a_teacher_labelled_some_projections_are_fitted_to_those_alone() -> None:
+    samples = made()
+    judged = np.array([name in "ab" for name in samples.contents])
+    mixed = replace(samples, judged=judged)
+    found = project(mixed, FAST)
+    alone = project(samples.rows(~judged), FAST)
+    turned = project(replace(mixed, mos=np.where(judged, 6 - samples.mos, samples.mos)), FAST)
+    assert sorted(found.fitted) == ["centre0", "centre1", "projection0", "projection1"]
+    for name, value in found.fitted.items():
+        assert torch.equal(value, alone.fitted[name])
+        assert torch.equal(value, turned.fitted[name])
+    people = torch.from_numpy(judged)
+    for whole, taught in zip(found.inputs, alone.inputs, strict=True):
+        assert torch.equal(whole[~people], taught)
+
+
+def test_a_teachers_content_is_left_out_with_peoples_ratings_of_it() -> None:
+    """The teacher speaks of one content only: the head that is asked about it is the one that people alone make."""
+    samples = made()
+    twice = Samples(
+        tuple(np.concatenate([each, each[:12]]) for each in samples.features),
+        np.concatenate([samples.mos, samples.mos[:12][::-1]]),
+        (*samples.contents, *samples.contents[:12]),
+        np.ones(60),
+        np.arange(60) < 48,
+    )
+    found, alone = (leave_out(each, FAST, (1,)).quality[0] for each in (twice, samples))
+    assert np.array_equal(found[:12], alone[:12])
+    assert not np.array_equal(found[12:24], alone[12:24])
+
+
+def test_joint_shares_add_up_to_one_regression_on_all_members() -> None:
+    samples = made()
+    options = replace(FAST, components=1, joint=True)
+    found = project(samples.rows(np.array([name != "d" for name in samples.contents])), options)
+    unseen = samples.rows(np.array([name == "d" for name in samples.contents]))
+    shares = [
+        (torch.from_numpy(each) - found.fitted[f"centre{i}"]) @ found.fitted[f"projection{i}"][:, -1]
+        for i, each in enumerate(unseen.features)
+    ]
+    assert spearmanr(sum(shares).numpy(), unseen.mos).statistic > 0.9
+    one = Samples(
+        (np.concatenate(samples.features, axis=1),),
+        samples.mos,
+        samples.contents,
+        samples.weight,
+        samples.judged,
+    )
+    known = project(one.rows(np.array([name != "d" for name in one.contents])), FAST)
+    whole = (torch.from_numpy(one.features[0][36:]) - known.fitted["centre0"]) @ known.fitted["projection0"]
+    torch.testing.assert_close(sum(shares), whole.sum(dim=1), atol=1e-4, rtol=1e-4)

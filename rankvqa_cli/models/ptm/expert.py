@@ -15,20 +15,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: Below this, a map of the trunk counts as constant: its standard deviation keeps a finite slope.
-FLOOR = 1e-4
+#: Below this, a map of the trunk counts as empty or constant.
+FLOOR = 0.03
 
 
 @dataclass(frozen=True)
 class ExpertConfig:
     """``widths`` are the channels at 1/4, 1/8, 1/16 and 1/32; ``vector`` and ``outputs`` the lengths of what is read
-    off. A clip of ``frames`` frames is its middle frame, in colour, and how luma changes from frame to frame."""
+    off. The trunk sees the picture at ``scales`` sizes, each half the one before. A clip of ``frames`` frames is its
+    middle frame, in colour, and how luma changes from frame to frame."""
 
     widths: tuple[int, ...] = (32, 64, 128, 192)
     hidden: int = 128
     vector: int = 64
     outputs: int = 1
     frames: int = 1
+    scales: int = 3
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ExpertConfig:
@@ -51,7 +53,7 @@ class Expert(nn.Module):
         # At 1/8 a second convolution would cost as much as all the others together.
         self.refine = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths[2:])
         self.embed = nn.Sequential(
-            nn.Linear(2 * sum(widths[1:]), config.hidden),
+            nn.Linear(2 * config.scales * sum(widths[1:]), config.hidden),
             nn.GELU(),
             nn.Linear(config.hidden, config.vector),
             nn.GELU(),
@@ -72,8 +74,16 @@ class Expert(nn.Module):
         return vector
 
     def pooled(self, pictures: Tensor) -> Tensor:
-        """Mean and standard deviation over space of every map from 1/8 on: (N, 2 * channels) float32."""
-        x = self._seen(pictures).to(self.stem.weight.dtype).contiguous(memory_format=torch.channels_last)
+        """Logarithms of the mean and of the standard deviation over space of every map from 1/8 on, at every scale:
+        (N, 2 * scales * channels) float32."""
+        x = self._seen(pictures).to(self.stem.weight.dtype)
+        found = []
+        for scale in range(self.config.scales):
+            x = F.avg_pool2d(x, 2) if scale else x
+            found += self._moments(x.contiguous(memory_format=torch.channels_last))
+        return torch.cat(found, dim=1)
+
+    def _moments(self, x: Tensor) -> list[Tensor]:
         x = F.relu(self.stem(x))  # (N, C, H/4, W/4)
         found = []
         for i, down in enumerate(self.down):
@@ -81,9 +91,9 @@ class Expert(nn.Module):
             if i > 0:
                 x = F.relu(x + self.refine[i - 1](x))
             maps = x.float()
-            spread = (maps.var(dim=(2, 3), correction=0) + FLOOR).sqrt()
-            found += [maps.mean(dim=(2, 3)), spread]
-        return torch.cat(found, dim=1)
+            mean, variance = maps.mean(dim=(2, 3)), maps.var(dim=(2, 3), correction=0)
+            found += [torch.log(mean + FLOOR), 0.5 * torch.log(variance + FLOOR**2)]
+        return found
 
     def _seen(self, pictures: Tensor) -> Tensor:
         if self.config.frames == 1:

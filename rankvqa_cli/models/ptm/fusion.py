@@ -19,7 +19,8 @@ class FusionConfig:
 
     A member's features are ``blocks`` equal parts (see ``Views``). Each is standardised and projected to ``components``
     numbers by ridge regressions of as many strengths, with ``mean`` also to the plain mean of its features, which
-    no sample's label has a part in; together they pass two fully connected layers of ``hidden`` and
+    no sample's label has a part in. With ``joint`` its share in one ridge regression on all members side by side comes
+    to these. Together they pass two fully connected layers of ``hidden`` and
     ``latent`` units, each with normalisation and GELU. So few numbers: there are thousands of features and some hundred
     samples of a handful of contents, and what tells contents apart tells nothing of quality.
     """
@@ -29,6 +30,7 @@ class FusionConfig:
     blocks: int = 1
     components: int = 4
     mean: bool = False
+    joint: bool = False
     hidden: int = 32
     latent: int = 16
     dropout: float = 0.0
@@ -46,7 +48,7 @@ class FusionConfig:
     @property
     def columns(self) -> int:
         """How many numbers a member's features are projected to."""
-        return (self.components + self.mean) * self.blocks
+        return (self.components + self.mean) * self.blocks + self.joint
 
 
 @dataclass(frozen=True)
@@ -85,14 +87,25 @@ class Fusion(nn.Module):
         """
         y = label.double() - label.double().mean()
         y = y / y.square().mean().sqrt().clamp_min(1e-9)
+        standard, spreads = [], []
         for i, each in enumerate(features):
             x = each.double()
             centre, spread = x.mean(dim=0), x.std(dim=0, correction=0)
-            spread = torch.where(spread > 1e-9, spread, torch.ones_like(spread))
-            parts = ((x - centre) / spread).chunk(self.config.blocks, dim=1)
-            found = [self._projection(part, y) for part in parts]
-            self.get_buffer(f"projection{i}").copy_((_diagonal(found) / spread[:, None]).float())
+            spreads.append(torch.where(spread > 1e-9, spread, torch.ones_like(spread)))
+            standard.append((x - centre) / spreads[i])
             self.get_buffer(f"centre{i}").copy_(centre.float())
+        shares = (
+            self._shares(standard, y) if self.config.joint else [x.new_empty(x.shape[1], 0) for x in standard]
+        )
+        for i, (x, spread, share) in enumerate(zip(standard, spreads, shares, strict=True)):
+            found = [self._projection(part, y) for part in x.chunk(self.config.blocks, dim=1)]
+            projection = torch.cat([_diagonal(found), share], dim=1)
+            self.get_buffer(f"projection{i}").copy_((projection / spread[:, None]).float())
+
+    def _shares(self, standard: Sequence[Tensor], y: Tensor) -> list[Tensor]:
+        """(D, 1) a member: its part of the ridge regression on all of them, shrunk least."""
+        whole = _ridge(torch.cat(list(standard), dim=1), y, len(SHRINKAGES)).sum(dim=1, keepdim=True)
+        return list(torch.split(whole, [x.shape[1] for x in standard]))
 
     def _projection(self, x: Tensor, y: Tensor) -> Tensor:
         """(D, components and mean) of one block, standardised (N, D)."""
