@@ -24,11 +24,15 @@ Listing = Callable[[Rows], Path]
 
 
 class Counted(Work):
-    """Work in this process, remembering which rows were asked for."""
+    """Work in this process, remembering which rows were asked for, and how many jobs were announced."""
 
     def __init__(self, *, tasks: int = 1000) -> None:
         self.rows: list[list[int]] = []
+        self.announced: list[int] = []
         self._left = tasks
+
+    def begin(self, options: ScoreOptions, jobs: int) -> None:
+        self.announced.append(jobs)
 
     def __call__(self, tasks: Sequence[Task]) -> Iterator[tuple[ScoredJob, ...]]:
         for task in tasks:
@@ -93,7 +97,7 @@ def test_what_was_broken_off_is_gone_on_with_and_the_csv_is_the_same(
         file.write(b'{"schema_version": "1.0", "row": 6, "dist')  # as a kill leaves it
     work = Counted()
     resumed = run(listed, options, work)
-    assert work.rows == [[6, 7, 8, 9]]
+    assert (work.rows, work.announced) == ([[6, 7, 8, 9]], [4])
     (tmp_path / "whole").mkdir()
     shutil.copy(listed, tmp_path / "whole" / "jobs.csv")
     unbroken = run(tmp_path / "whole" / "jobs.csv", options)
@@ -101,7 +105,7 @@ def test_what_was_broken_off_is_gone_on_with_and_the_csv_is_the_same(
     assert len(journal.read_bytes().splitlines()) == 8
     again = Counted()
     assert RENDERERS["csv"](run(listed, options, again)) == RENDERERS["csv"](unbroken)
-    assert again.rows == []
+    assert again.rows == again.announced == []
 
 
 def test_work_is_known_by_contents_models_and_options(
