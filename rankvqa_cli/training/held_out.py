@@ -15,6 +15,8 @@ from rankvqa_cli.training.orders import SURE
 
 #: Labels that vote on pairs of encodes by different codecs.
 VOTERS = ("vmaf", "xpsnr", "ssim")
+#: While a training goes on, a source is measured at its first places.
+HELD_PLACES = 2
 
 
 def measure_held_out(

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from rankvqa_cli.models.patchnet import Features, PatchNet
 from rankvqa_cli.models.patchnet_model import units_of
 from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard, to_planes
+from rankvqa_cli.training.held_out import HELD_PLACES, measure_held_out
 from rankvqa_cli.training.losses import (
     ScoreCurve,
     damage_losses,
@@ -23,7 +23,6 @@ from rankvqa_cli.training.losses import (
     same_group,
     scale_loss,
 )
-from rankvqa_cli.training.orders import SURE
 from rankvqa_cli.types import FrameFormat
 
 #: So many frames of a held-out clip are looked at.
@@ -97,30 +96,25 @@ class RankingTask:
         return losses
 
     def validate(self, module: nn.Module) -> dict[str, float]:
-        """On the held-out contents, first two places of each: SROCC against the labels (all pooled), share of
-        constructed orders kept, and RMSE of the calibrated score."""
+        """On the held-out contents, at the first places of each: see ``held_out.measure_held_out``; and the RMSE of the
+        calibrated score in points."""
         if not self.held_out:
             return {}
         assert isinstance(module, RankedModule)
-        scores, labels, kept, orders = [], [], 0, 0
+        places = min(HELD_PLACES, *(len(shard.reference) for shard in self.held_out))
+        names = self.sampler.options.labels
+        distances, errors = [], []
         for shard in self.held_out:
-            seen = np.array(shard.usable(VALIDATED_FRAMES))
-            labelled = seen[shard.labels_hold[seen]]
-            for place in range(min(2, shard.reference.shape[0])):
-                logs = score_place(module, shard, place, VALIDATED_FRAMES)
-                scores.append(module.score(logs).cpu().numpy()[labelled])
-                label = np.mean([shard.labels[k][:, place] for k in self.sampler.options.labels], axis=0)
-                labels.append(label[labelled])
-                sure = shard.better[np.ix_(seen, seen)][:, :, place] >= SURE
-                for i, j in seen[np.argwhere(sure)]:
-                    orders += 1
-                    kept += int(logs[i] < logs[j])
-        x, y = np.concatenate(scores), np.concatenate(labels)
-        return {
-            "held_srocc": float(spearmanr(x, y).statistic),
-            "held_rmse": float(np.sqrt(np.mean((x - y) ** 2))),
-            "held_order": kept / max(1, orders),
-        }
+            logs = torch.stack(
+                [score_place(module, shard, place, VALIDATED_FRAMES) for place in range(places)], dim=1
+            )
+            label = np.mean([shard.labels[name][:, :places] for name in names], axis=0)
+            counts = [v for v in shard.usable(VALIDATED_FRAMES) if shard.labels_hold[v]]
+            errors.append((module.score(logs).cpu().numpy() - label)[counts].ravel())
+            distances.append(logs.cpu().numpy())
+        usable = [shard.usable(VALIDATED_FRAMES) for shard in self.held_out]
+        rmse = float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
+        return measure_held_out(self.held_out, distances, places, names, usable) | {"held_rmse": rmse}
 
 
 def score_place(module: RankedModule, shard: SourceShard, place: int, frames: int) -> Tensor:

@@ -16,7 +16,7 @@ from rankvqa_cli.models.pqanet import LEVELS, PQANet
 from rankvqa_cli.models.reserve import Readout, low_passed
 from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard, as_clip, to_planes
 from rankvqa_cli.training.frozen import AS_THEY_ARE
-from rankvqa_cli.training.held_out import measure_held_out
+from rankvqa_cli.training.held_out import HELD_PLACES, measure_held_out
 from rankvqa_cli.training.losses import (
     ScoreCurve,
     damage_losses,
@@ -25,9 +25,6 @@ from rankvqa_cli.training.losses import (
     same_group,
     scale_loss,
 )
-
-#: A held-out source is measured at its first places.
-HELD_PLACES = 2
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,12 @@ from rankvqa_cli.training.datasets import (
     shift_colour,
     split_by_content,
 )
+from rankvqa_cli.training.held_out import HELD_PLACES
 from rankvqa_cli.training.loop import LoopOptions, learning_rate
 from rankvqa_cli.training.losses import log_distance, ranking_loss, scale_loss
+from rankvqa_cli.training.orders import SURE
 from rankvqa_cli.training.student import StudentOptions, above_floor, train_student
-from rankvqa_cli.training.tasks import RankedModule, RankingTask
+from rankvqa_cli.training.tasks import VALIDATED_FRAMES, RankedModule, RankingTask, score_place
 from rankvqa_cli.training.taught import student_weights
 
 BATCH = BatchOptions(groups=2, slots=3, frames=2, colour=0.5)
@@ -193,6 +195,29 @@ def test_what_is_not_taught_does_not_move_a_student(corpus: Path) -> None:
     *taught, _ = gradients("order,label", 0)
     *retaught, _ = gradients("order,label", 100)
     assert not all(torch.equal(one, other) for one, other in zip(taught, retaught, strict=True))
+
+
+def test_validation_measures_scores_labels_and_orders(corpus: Path) -> None:
+    from rankvqa_cli.models.patchnet import PatchNet
+
+    shards = load_corpus(corpus)[:2]
+    torch.manual_seed(0)
+    task = RankingTask(PatchNet(TINY), shards, shards, BATCH, student_weights("order,label"), 1)
+    with torch.no_grad():
+        found = task.validate(task.module)
+        squares, kept = [], []
+        for shard in shards:
+            seen = shard.usable(VALIDATED_FRAMES)
+            for place in range(min(HELD_PLACES, len(shard.reference))):
+                logs = score_place(task.module, shard, place, VALIDATED_FRAMES)
+                label = sum(shard.labels[name][:, place] for name in BATCH.labels) / len(BATCH.labels)
+                error = task.module.score(logs).numpy() - label
+                squares += [error[v] ** 2 for v in seen if shard.labels_hold[v]]
+                sure = [(i, j) for i in seen for j in seen if shard.better[i, j, place] >= SURE]
+                kept += [bool(logs[i] < logs[j]) for i, j in sure]
+    assert set(found) == {"held_srocc", "held_order", "held_codecs", "held_rmse"}
+    assert found["held_order"] == pytest.approx(sum(kept) / len(kept))
+    assert found["held_rmse"] == pytest.approx(math.sqrt(sum(squares) / len(squares)), rel=1e-5)
 
 
 def test_checkpoint_of_another_run_is_refused(corpus: Path, tmp_path: Path) -> None:
