@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rankvqa_cli.cli import options, values
+from rankvqa_cli.cli import options, rated_options, values
 from rankvqa_cli.cli.score import settle_overwrite
 from rankvqa_cli.cli.talk import Talk
+from rankvqa_cli.cli.training_options import FILE, FOLDER
 from rankvqa_cli.errors import InputError, UsageError
 from rankvqa_cli.results import writers
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from rankvqa_cli.models.ptm.contract import FrozenNetwork
     from rankvqa_cli.training.select import Selection
 
-FILE = click.Path(dir_okay=False, path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
 VIEWS = ("crops", "detail", "whole", "half", "half-detail", "quarter", "quarter-detail")
 
 
@@ -71,14 +70,7 @@ def views_named(text: str) -> tuple[str, ...]:
     type=click.Choice(["within", "plain"]),
     help="Whether each content's mean is taken away before the index.",
 )
-@click.option(
-    "--weights",
-    "weighting",
-    default="dbi",
-    show_default=True,
-    type=click.Choice(["dbi", "equal"]),
-    help="What members count: by the inverse of the index, or alike.",
-)
+@rated_options.WEIGHTS
 @click.option("--clusters", default=6, show_default=True, type=click.IntRange(2), help="Ranges of MOS.")
 @click.option(
     "--see",
@@ -89,10 +81,8 @@ def views_named(text: str) -> tuple[str, ...]:
     help=f"What members see: {', '.join(VIEWS)}.",
 )
 @click.option("--crop", default=448, show_default=True, type=click.IntRange(224), help="Pixels a side.")
-@click.option("--size", type=values.size, metavar="WxH", help="Bring the files to this size first, bicubic.")
-@click.option(
-    "--sample", type=values.seconds, default="0.5", show_default=True, metavar="TIME", help="Between frames."
-)
+@rated_options.SIZE
+@rated_options.SAMPLE
 @click.option("--content", metavar="COL", help="Column of contents  [default: content, or the reference]")
 @click.option("--filter", "filters", multiple=True, metavar="COL[!]=VALUE", help="Only these rows.")
 @click.option("--leave-out", multiple=True, metavar="CONTENT", help="A content that has no say; repeatable.")

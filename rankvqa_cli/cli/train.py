@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
+from rankvqa_cli.cli import training_options as shared
 from rankvqa_cli.cli.train_expert import expert_options, require_task
 from rankvqa_cli.cli.train_ptm import PTM, PtmArguments, ptm_options, refuse_foreign
 from rankvqa_cli.cli.train_ptm import train as train_ptm
+from rankvqa_cli.cli.training_options import FILE, FOLDER
 
-FOLDER = click.Path(file_okay=False, path_type=Path)
-FILE = click.Path(dir_okay=False, path_type=Path)
 TEACHER = "rankvqa"
 
 
@@ -32,8 +32,8 @@ TEACHER = "rankvqa"
     type=click.Path(path_type=Path),
     help="Corpus folder; ptm: a rated CSV.",
 )
-@click.option("-o", "--output", "out", required=True, type=FILE, help="Model file to write.")
-@click.option("--run", type=FOLDER, help="Folder of checkpoint and curve  [default: beside the output]")
+@shared.OUTPUT
+@shared.RUN
 @click.option("--scored", type=FILE, help="Stage two: CSV with distorted, reference, mos, content.")
 @click.option("--start", type=FILE, help="A model file to go on from; stage two needs the stage-one file.")
 @click.option("--fresh-readout", is_flag=True, help="Teacher: go on from --start with an untrained readout.")
@@ -82,23 +82,17 @@ TEACHER = "rankvqa"
 @click.option("--cache", type=FOLDER, help="Where decoded pictures are kept  [default: RUN]")
 @click.option("--steps", default=4000, show_default=True, type=click.IntRange(1))
 @click.option("--rate", default=2e-3, show_default=True, type=click.FloatRange(0, min_open=True))
-@click.option("--seed", default=1, show_default=True)
-@click.option("--groups", default=6, show_default=True, type=click.IntRange(1), help="Sources a batch.")
-@click.option(
-    "--fold", default=0, show_default=True, help="Which fold of contents is held out; -1 holds out none."
-)
-@click.option(
-    "--folds", default=5, show_default=True, type=click.IntRange(2), help="Folds the contents fall into."
-)
+@shared.SEED
+@shared.GROUPS
+@shared.FOLD
+@shared.FOLDS
 @click.option("--tiny", is_flag=True, help="A network of a few thousand parameters, to try the command.")
-@click.option(
-    "--accumulate", default=1, show_default=True, type=click.IntRange(1), help="Micro-batches a step."
-)
-@click.option("--save-every", default=250, show_default=True, type=click.IntRange(1), help="Steps.")
-@click.option("--check-every", default=500, show_default=True, type=click.IntRange(1), help="Steps.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda[:N]")
-@click.option("--precision", default="fp32", show_default=True, type=click.Choice(["auto", "fp32", "bf16"]))
-@click.option("-threads", "--threads", type=click.IntRange(1), help="CPU threads.")
+@shared.ACCUMULATE
+@shared.SAVE_EVERY
+@shared.CHECK_EVERY
+@shared.DEVICE
+@shared.PRECISION
+@shared.THREADS
 @ptm_options
 @expert_options
 def command(

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import click
 
-from rankvqa_cli.cli import values
+from rankvqa_cli.cli import rated_options
+from rankvqa_cli.cli.training_options import FILE
 
 PTM = "ptm"
-FILE = click.Path(dir_okay=False, path_type=Path)
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 #: Options of ``train`` that mean something here too; the others are for training on a corpus.
@@ -60,28 +60,12 @@ def ptm_options(function: Function) -> Function:
         click.option(
             "--pseudo-weight", default=0.3, show_default=True, type=positive, help="What each counts."
         ),
-        click.option(
-            "--size", type=values.size, metavar="WxH", help="ptm: bring the files to this size first."
-        ),
-        click.option(
-            "--sample",
-            type=values.seconds,
-            default="0.5",
-            show_default=True,
-            metavar="TIME",
-            help="ptm: between frames.",
-        ),
+        rated_options.SIZE,
+        rated_options.SAMPLE,
         click.option(
             "--seeds", default=3, show_default=True, type=click.IntRange(1), help="ptm: heads a fold."
         ),
-        click.option(
-            "--weights",
-            "weighting",
-            default="dbi",
-            show_default=True,
-            type=click.Choice(["dbi", "equal"]),
-            help="ptm: what members count.",
-        ),
+        rated_options.WEIGHTS,
         click.option(
             "--icid",
             nargs=3,

@@ -18,33 +18,52 @@ if TYPE_CHECKING:
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 
+OUTPUT = click.option("-o", "--output", "out", required=True, type=FILE, help="Model file to write.")
+RUN = click.option("--run", type=FOLDER, help="Folder of checkpoint and curve  [default: beside the output]")
+SEED = click.option("--seed", default=1, show_default=True)
+GROUPS = click.option(
+    "--groups", default=6, show_default=True, type=click.IntRange(1), help="Sources a batch."
+)
+FOLD = click.option(
+    "--fold", default=0, show_default=True, help="Which fold of contents is held out; -1 holds out none."
+)
+FOLDS = click.option(
+    "--folds", default=5, show_default=True, type=click.IntRange(2), help="Folds the contents fall into."
+)
+ACCUMULATE = click.option(
+    "--accumulate", default=1, show_default=True, type=click.IntRange(1), help="Micro-batches a step."
+)
+SAVE_EVERY = click.option(
+    "--save-every", default=250, show_default=True, type=click.IntRange(1), help="Steps."
+)
+CHECK_EVERY = click.option(
+    "--check-every", default=500, show_default=True, type=click.IntRange(1), help="Steps."
+)
+DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda[:N]")
+PRECISION = click.option(
+    "--precision", default="fp32", show_default=True, type=click.Choice(["auto", "fp32", "bf16"])
+)
+THREADS = click.option("-threads", "--threads", type=click.IntRange(1), help="CPU threads.")
+
 _OPTIONS = (
     click.option("--data", "corpus", required=True, type=FOLDER, help="Corpus folder."),
-    click.option("-o", "--output", "out", required=True, type=FILE, help="Model file to write."),
+    OUTPUT,
     click.option("--name", help="Name written into the model file  [default: that of the file]"),
-    click.option("--run", type=FOLDER, help="Folder of checkpoint and curve  [default: beside the output]"),
-    click.option("--seed", default=1, show_default=True),
-    click.option("--groups", default=6, show_default=True, type=click.IntRange(1), help="Sources a batch."),
+    RUN,
+    SEED,
+    GROUPS,
     click.option(
         "--slots", default=4, show_default=True, type=click.IntRange(2), help="Versions of a source."
     ),
     click.option("--frames", default=1, show_default=True, type=click.IntRange(1, 12), help="Frames a clip."),
-    click.option(
-        "--fold", default=0, show_default=True, help="Which fold of contents is held out; -1 holds out none."
-    ),
-    click.option(
-        "--folds", default=5, show_default=True, type=click.IntRange(2), help="Folds the contents fall into."
-    ),
-    click.option(
-        "--accumulate", default=1, show_default=True, type=click.IntRange(1), help="Micro-batches a step."
-    ),
-    click.option("--save-every", default=250, show_default=True, type=click.IntRange(1), help="Steps."),
-    click.option("--check-every", default=500, show_default=True, type=click.IntRange(1), help="Steps."),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda[:N]"),
-    click.option(
-        "--precision", default="fp32", show_default=True, type=click.Choice(["auto", "fp32", "bf16"])
-    ),
-    click.option("-threads", "--threads", type=click.IntRange(1), help="CPU threads."),
+    FOLD,
+    FOLDS,
+    ACCUMULATE,
+    SAVE_EVERY,
+    CHECK_EVERY,
+    DEVICE,
+    PRECISION,
+    THREADS,
 )
 
 
