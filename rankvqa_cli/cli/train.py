@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from rankvqa_cli.cli import training_options as shared
-from rankvqa_cli.cli.train_expert import expert_options, require_task
+from rankvqa_cli.cli.train_expert import EXPERT, expert_options, require_task
 from rankvqa_cli.cli.train_ptm import PTM, PtmArguments, ptm_options, refuse_foreign
 from rankvqa_cli.cli.train_ptm import train as train_ptm
 from rankvqa_cli.cli.training_options import FILE, FOLDER
@@ -137,6 +137,9 @@ def command(
     ablate: bool,
     components: int,
     mean: bool,
+    joint: bool,
+    drawn_from: Path | None,
+    draws: int,
     task: str | None,
     labels: Path | None,
 ) -> None:
@@ -154,9 +157,22 @@ def command(
     refuse_foreign(name == PTM)
     if name == PTM:
         own = PtmArguments(
-            ensemble, pseudo, pseudo_weight, size, sample, seeds, weighting, icid, ablate, components, mean
+            ensemble,
+            pseudo,
+            pseudo_weight,
+            size,
+            sample,
+            seeds,
+            weighting,
+            icid,
+            ablate,
+            components,
+            mean,
+            joint,
+            drawn_from,
+            draws,
         )
-        train_ptm(corpus, out, run, cache, steps, rate, seed, threads, own)
+        train_ptm(corpus, out, run, cache, steps, rate, seed, threads, labels, own)
         return
     require_task(name, task, labels)
     teacher = name == TEACHER
@@ -166,8 +182,8 @@ def command(
         raise click.UsageError("--leave-out, --cache and --label-weight need --scored")
     if crop is not None and crop % 2:
         raise click.UsageError("--crop is even: chroma has half the samples")
-    if not teacher and start is not None and scored is None:
-        raise click.UsageError("--start without --scored goes on with the teacher's first stage only")
+    if name not in (TEACHER, EXPERT) and start is not None and scored is None:
+        raise click.UsageError("--start without --scored goes on with the teacher's first stage or an expert")
     import torch
 
     from rankvqa_cli.models.allocator import keep_pages
@@ -228,7 +244,7 @@ def command(
             from rankvqa_cli.cli.train_expert import expert_settings
             from rankvqa_cli.training.expert import train_expert
 
-            asked = expert_settings(task, labels, frozen, loop, groups, crop, tiny=tiny)
+            asked = expert_settings(task, labels, start, frozen, loop, groups, crop, tiny=tiny)
             asked = replace(asked, fold=fold, folds=folds)
             sha256 = train_expert(corpus, folder, out, out.stem, asked, say)
         else:

@@ -22,7 +22,11 @@ def expert_options(function: Function) -> Function:
     """``task`` and ``labels``, one parameter each."""
     stack = (
         click.option("--task", type=click.Choice(TASKS), help="expert: what it is trained for."),
-        click.option("--labels", type=FILE, help="expert, rank: a full-reference model file to learn from."),
+        click.option(
+            "--labels",
+            type=FILE,
+            help="expert, rank, and ptm with --corpus: a full-reference model file to learn from.",
+        ),
     )
     for option in reversed(stack):
         function = option(function)
@@ -40,6 +44,7 @@ def require_task(model: str, task: str | None, labels: Path | None) -> None:
 def expert_settings(
     task: str,
     labels: Path | None,
+    start: Path | None,
     frozen: tuple[Path, ...],
     loop: LoopOptions,
     groups: int,
@@ -59,6 +64,7 @@ def expert_settings(
         loop=replace(loop, average=0.995),
         groups=groups,
         labels=labels,
+        start=start,
         frozen=frozen,
     )
     return asked if crop is None else replace(asked, crop=crop)

@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 import click
 
 from rankvqa_cli.cli import rated_options
-from rankvqa_cli.cli.training_options import FILE
+from rankvqa_cli.cli.training_options import FILE, FOLDER
 
 PTM = "ptm"
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 #: Options of ``train`` that mean something here too; the others are for training on a corpus.
-SHARED = frozenset({"name", "corpus", "out", "run", "cache", "steps", "rate", "seed", "threads"})
+SHARED = frozenset({"name", "corpus", "out", "run", "cache", "steps", "rate", "seed", "threads", "labels"})
 OWN = frozenset(
     {
         "ensemble",
@@ -30,6 +30,9 @@ OWN = frozenset(
         "ablate",
         "components",
         "mean",
+        "joint",
+        "drawn_from",
+        "draws",
     }
 )
 
@@ -49,6 +52,9 @@ class PtmArguments:
     ablate: bool
     components: int
     mean: bool
+    joint: bool
+    drawn_from: Path | None
+    draws: int
 
 
 def ptm_options(function: Function) -> Function:
@@ -86,6 +92,18 @@ def ptm_options(function: Function) -> Function:
         click.option(
             "--mean", is_flag=True, help="ptm: reduce it to the plain mean of its features as well."
         ),
+        click.option(
+            "--joint", is_flag=True, help="ptm: and to its share in one ridge regression on all members."
+        ),
+        click.option(
+            "--corpus",
+            "drawn_from",
+            type=FOLDER,
+            help="ptm: also learn from patches of this corpus, as scored by --labels.",
+        ),
+        click.option(
+            "--draws", default=100, show_default=True, type=click.IntRange(1), help="ptm: of 36 patches each."
+        ),
     )
     for option in reversed(stack):
         function = option(function)
@@ -113,6 +131,7 @@ def train(
     rate: float,
     seed: int,
     threads: int | None,
+    labels: Path | None,
     arguments: PtmArguments,
 ) -> None:
     """Train a head, and print the ensemble's file and the head's sha256."""
@@ -122,6 +141,10 @@ def train(
         )
     if arguments.components == 0 and not arguments.mean:
         raise click.UsageError("--components 0 leaves nothing of the features: give --mean with it")
+    if (arguments.drawn_from is None) != (labels is None):
+        raise click.UsageError(
+            "--corpus and --labels belong together: patches, and the network that scores them"
+        )
     if out.suffix != ".json":
         raise click.UsageError(f"{str(out)!r}: an ensemble is written as .json, with its head beside it")
     import torch
@@ -129,6 +152,7 @@ def train(
     from rankvqa_cli.training.features_cache import Sampling
     from rankvqa_cli.training.fusing import FusingOptions
     from rankvqa_cli.training.icid import IcidOptions
+    from rankvqa_cli.training.pseudo import PseudoOptions
     from rankvqa_cli.training.ptm_train import PtmData, PtmOptions, train_ptm
 
     if threads is not None:
@@ -144,10 +168,16 @@ def train(
         icid=IcidOptions(intra=intra, inter=inter, margin=margin),
         components=arguments.components,
         mean=arguments.mean,
+        joint=arguments.joint,
     )
     folder = run if run is not None else out.with_suffix(".run")
     sampling = Sampling(arguments.size, arguments.sample)
-    rated = PtmData(data, arguments.pseudo, arguments.pseudo_weight, sampling=sampling, cache=cache)
+    drawn = None
+    if arguments.drawn_from is not None and labels is not None:
+        drawn = PseudoOptions(arguments.drawn_from, labels, arguments.draws, seed)
+    rated = PtmData(
+        data, arguments.pseudo, arguments.pseudo_weight, sampling=sampling, cache=cache, drawn=drawn
+    )
     seeds = tuple(range(seed, seed + arguments.seeds))
     options = PtmOptions(fusing, seeds, arguments.ablate)
 

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import torch
 
-from rankvqa_cli.errors import UsageError
+from rankvqa_cli.errors import ModelError, UsageError
 from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.ptm import LEAST_SIDE
 from rankvqa_cli.models.ptm.expert import Expert, ExpertConfig
-from rankvqa_cli.models.store import ModelFile, write_model
+from rankvqa_cli.models.store import ModelFile, read_model, write_model
 from rankvqa_cli.training.datasets import load_corpus, split_by_content
 from rankvqa_cli.training.expert_data import Shows
 from rankvqa_cli.training.expert_tasks import Content, Distortion, ExpertTask, Motion, Pretext, Rank
@@ -32,7 +32,7 @@ MOTION_FRAMES = 6
 class ExpertOptions:
     """Everything that decides a training, besides the corpus. ``groups`` sources with ``slots`` versions each are shown
     a step, ``crop`` pixels across; ``labels`` is the full-reference model file that ``rank`` learns from, ``frozen``
-    the ONNX networks that ``content`` does."""
+    the ONNX networks that ``content`` does; ``start`` is an expert whose trunk is gone on from."""
 
     task: Pretask
     network: ExpertConfig = field(default_factory=ExpertConfig)
@@ -42,6 +42,7 @@ class ExpertOptions:
     crop: int = 128
     labels: Path | None = None
     frozen: tuple[Path, ...] = ()
+    start: Path | None = None
     fold: int = 0
     folds: int = 5
 
@@ -64,6 +65,8 @@ def train_expert(
     config = replace(config, outputs=pretext.outputs)
     torch.manual_seed(options.loop.seed)
     network = Expert(config)
+    if options.start is not None:
+        _begin_with(network, options.start)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task = ExpertTask(network, pretext, shows, Shows(held_out, *sizes, 0) if held_out else None)
     task.module.load_state_dict(fit(task, options.loop, run, say, _settings(corpus, options)))
@@ -79,6 +82,21 @@ def train_expert(
     )
     tensors = {key: value.half() for key, value in network.state_dict().items()}
     return once(lambda: write_model(out, header, tensors))
+
+
+def _begin_with(network: Expert, start: Path) -> None:
+    """The parameters of the expert in ``start``, but for those that its own pretext alone has to do with."""
+    header, tensors, _ = read_model(start)
+    if header.architecture != ARCHITECTURE:
+        raise ModelError(
+            f"{str(start)!r} is of the architecture {header.architecture!r}, not {ARCHITECTURE!r}"
+        )
+    own = {name: value.float() for name, value in tensors.items() if not name.startswith("head.")}
+    try:
+        network.load_state_dict(network.state_dict() | own)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{str(start)!r} has another shape than the expert to train ({reason})") from error
 
 
 def _pretext(options: ExpertOptions, shows: Shows) -> Pretext:
@@ -102,7 +120,13 @@ def _pretext(options: ExpertOptions, shows: Shows) -> Pretext:
 def _settings(corpus: Path, options: ExpertOptions) -> dict[str, Any]:
     """What decides a training besides the loop's own options."""
     values = {key: value for key, value in asdict(options).items() if key != "loop"}
-    labels = options.labels.name if options.labels is not None else None
+    labels, start = (None if file is None else file.name for file in (options.labels, options.start))
     network = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(options.network).items()}
     frozen = [path.name for path in options.frozen]
-    return values | {"corpus": corpus.name, "labels": labels, "frozen": frozen, "network": network}
+    return values | {
+        "corpus": corpus.name,
+        "labels": labels,
+        "start": start,
+        "frozen": frozen,
+        "network": network,
+    }

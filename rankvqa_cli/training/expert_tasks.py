@@ -29,19 +29,25 @@ KINDS = ("pristine", "codec", *FAMILIES)
 CODED = ("none", *CODECS)
 
 
+#: What a pretext asks of pictures, (N, ...) each.
+Wanted = tuple[Tensor, ...]
+
+
 class Pretext(Protocol):
-    """``outputs`` is how many numbers it asks for; ``terms`` are weighted losses of them (N, outputs) float32, and
-    ``measures`` what they are worth on contents that were not learned from. ``module`` holds what is trained besides
-    the network."""
+    """``outputs`` is how many numbers it asks for and ``wanted`` what they should be; ``terms`` are weighted losses of
+    what was ``found`` (N, outputs) float32, and ``measures`` what it is worth on contents that were not learned from.
+    ``module`` holds what is trained besides the network."""
 
     outputs: int
 
     @property
     def module(self) -> nn.Module: ...
 
-    def terms(self, found: Tensor, shown: Shown) -> dict[str, Tensor]: ...
+    def wanted(self, shown: Shown) -> Wanted: ...
 
-    def measures(self, found: Tensor, shown: Sequence[Shown]) -> dict[str, float]: ...
+    def terms(self, found: Tensor, wanted: Wanted) -> dict[str, Tensor]: ...
+
+    def measures(self, found: Tensor, wanted: Wanted) -> dict[str, float]: ...
 
 
 class Rank:
@@ -54,21 +60,19 @@ class Rank:
         self.module = nn.ParameterDict({"log_gain": nn.Parameter(torch.tensor(1.0))})
         self._labels = labels
 
-    def terms(self, found: Tensor, shown: Shown) -> dict[str, Tensor]:
-        wanted = self._wanted(shown).to(found.device)
-        scale = found.new_ones(()), found.new_zeros(())
-        losses = damage_losses(found[:, 0], wanted, self.module["log_gain"].exp(), scale, WIDTH)
-        return {"rank": losses["damage"], "amount": losses["amount"]}
-
-    def measures(self, found: Tensor, shown: Sequence[Shown]) -> dict[str, float]:
-        wanted = torch.cat([self._wanted(each) for each in shown])
-        return {"held_srocc": _srocc(found[:, 0], wanted)}
-
-    def _wanted(self, shown: Shown) -> Tensor:
-        """(N,) log distances, lower is better."""
+    def wanted(self, shown: Shown) -> Wanted:
+        """Log distances (N,), lower is better."""
         with torch.no_grad():
             logs = batch_distances(self._labels, shown.batch).float()
-        return F.pad(logs, (0, shown.batch.groups), value=UNSEEN).clamp_min(UNSEEN)
+        return (F.pad(logs, (0, shown.batch.groups), value=UNSEEN).clamp_min(UNSEEN),)
+
+    def terms(self, found: Tensor, wanted: Wanted) -> dict[str, Tensor]:
+        scale = found.new_ones(()), found.new_zeros(())
+        losses = damage_losses(found[:, 0], wanted[0], self.module["log_gain"].exp(), scale, WIDTH)
+        return {"rank": losses["damage"], "amount": losses["amount"]}
+
+    def measures(self, found: Tensor, wanted: Wanted) -> dict[str, float]:
+        return {"held_srocc": _srocc(found[:, 0], wanted[0])}
 
 
 class Distortion:
@@ -79,26 +83,30 @@ class Distortion:
     def __init__(self) -> None:
         self.module = nn.ParameterDict()
 
-    def terms(self, found: Tensor, shown: Shown) -> dict[str, Tensor]:
+    def wanted(self, shown: Shown) -> Wanted:
+        """Places in KINDS and in CODED, how coarsely it was coded, and the resolution left: (N,) each."""
+        return (*_made(shown.versions), shown.bandwidth)
+
+    def terms(self, found: Tensor, wanted: Wanted) -> dict[str, Tensor]:
         kinds, codecs, coarse, left = self._parts(found)
-        kind, codec, coarseness = (x.to(found.device) for x in _made(shown.versions))
+        kind, codec, coarseness, bandwidth = wanted
         coded = torch.isfinite(coarseness)
         return {
             "kind": 0.5 * F.cross_entropy(kinds, kind),
             "codec": 0.5 * F.cross_entropy(codecs, codec),
             "coarse": 4 * F.smooth_l1_loss(coarse[coded], coarseness[coded], beta=0.1),
-            "left": F.smooth_l1_loss(left, shown.bandwidth.to(found.device), beta=0.3),
+            "left": F.smooth_l1_loss(left, bandwidth, beta=0.3),
         }
 
-    def measures(self, found: Tensor, shown: Sequence[Shown]) -> dict[str, float]:
+    def measures(self, found: Tensor, wanted: Wanted) -> dict[str, float]:
         kinds, codecs, coarse, left = self._parts(found)
-        kind, codec, coarseness = _made([version for each in shown for version in each.versions])
+        kind, codec, coarseness, bandwidth = wanted
         coded = torch.isfinite(coarseness)
         return {
             "held_kind": float((kinds.argmax(dim=1) == kind).float().mean()),
             "held_codec": float((codecs.argmax(dim=1) == codec).float().mean()),
             "held_coarse": _srocc(coarse[coded], coarseness[coded]),
-            "held_left": _srocc(left, torch.cat([each.bandwidth for each in shown])),
+            "held_left": _srocc(left, bandwidth),
         }
 
     def _parts(self, found: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -127,18 +135,18 @@ class Content:
         # Strong axes carry more than weak ones, but none alone: by the root of what they explain.
         self._counts = values[: self.outputs].sqrt() / values[: self.outputs].sqrt().mean()
 
-    def terms(self, found: Tensor, shown: Shown) -> dict[str, Tensor]:
-        errors = (found - self._wanted(shown).to(found.device)).square()
+    def wanted(self, shown: Shown) -> Wanted:
+        """What the networks see, (N, outputs)."""
+        standard: Tensor = (self._vectors(shown) - self._centre) * self._scale
+        return (standard @ self._axes,)
+
+    def terms(self, found: Tensor, wanted: Wanted) -> dict[str, Tensor]:
+        errors = (found - wanted[0]).square()
         return {"content": (errors * self._counts.to(found.device)).mean()}
 
-    def measures(self, found: Tensor, shown: Sequence[Shown]) -> dict[str, float]:
-        wanted = torch.cat([self._wanted(each) for each in shown])
-        left = (found - wanted).square().mean(dim=0) / wanted.var(dim=0)
+    def measures(self, found: Tensor, wanted: Wanted) -> dict[str, float]:
+        left = (found - wanted[0]).square().mean(dim=0) / wanted[0].var(dim=0)
         return {"held_explained": float(1 - (left * self._counts).mean())}
-
-    def _wanted(self, shown: Shown) -> Tensor:
-        standard: Tensor = (self._vectors(shown) - self._centre) * self._scale
-        return standard @ self._axes
 
     def _vectors(self, shown: Shown) -> Tensor:
         return torch.from_numpy(self._networks.features(shown.pictures))
@@ -152,13 +160,16 @@ class Motion:
     def __init__(self) -> None:
         self.module = nn.ParameterDict()
 
-    def terms(self, found: Tensor, shown: Shown) -> dict[str, Tensor]:
+    def wanted(self, shown: Shown) -> Wanted:
+        """Places in PLAYS, (N,)."""
         assert shown.played is not None
-        return {"played": F.cross_entropy(found, shown.played.to(found.device))}
+        return (shown.played,)
 
-    def measures(self, found: Tensor, shown: Sequence[Shown]) -> dict[str, float]:
-        played = torch.cat([each.played for each in shown if each.played is not None])
-        return {"held_played": float((found.argmax(dim=1) == played).float().mean())}
+    def terms(self, found: Tensor, wanted: Wanted) -> dict[str, Tensor]:
+        return {"played": F.cross_entropy(found, wanted[0])}
+
+    def measures(self, found: Tensor, wanted: Wanted) -> dict[str, float]:
+        return {"held_played": float((found.argmax(dim=1) == wanted[0]).float().mean())}
 
 
 class ExpertModule(nn.Module):
@@ -181,28 +192,34 @@ class ExpertTask:
         self.pretext = pretext
         self._shows, self._held_out = shows, held_out
         self._drawing = ThreadPoolExecutor(1)
-        self._ahead: tuple[int, Future[Shown]] | None = None
+        self._ahead: tuple[int, Future[tuple[Tensor, Wanted]]] | None = None
 
     def losses(self, index: int) -> dict[str, Tensor]:
-        shown = self._drawn(index)
+        pictures, wanted = self._drawn(index)
         device = next(self.module.parameters()).device
-        return self.pretext.terms(self.module.network(shown.pictures.to(device)).float(), shown)
+        found = self.module.network(pictures.to(device)).float()
+        return self.pretext.terms(found, tuple(each.to(device) for each in wanted))
 
-    def _drawn(self, index: int) -> Shown:
-        """What is shown under ``index``; the next one is drawn while this one is learned from."""
+    def _drawn(self, index: int) -> tuple[Tensor, Wanted]:
+        """What is shown under ``index`` and asked of it; the next is drawn while this one is learned from."""
         ahead, self._ahead = self._ahead, None
-        shown = ahead[1].result() if ahead and ahead[0] == index else self._shows.draw(index)
-        self._ahead = index + 1, self._drawing.submit(self._shows.draw, index + 1)
-        return shown
+        drawn = ahead[1].result() if ahead and ahead[0] == index else self._draw(self._shows, index)
+        self._ahead = index + 1, self._drawing.submit(self._draw, self._shows, index + 1)
+        return drawn
+
+    def _draw(self, shows: Shows, index: int) -> tuple[Tensor, Wanted]:
+        shown = shows.draw(index)
+        return shown.pictures, self.pretext.wanted(shown)
 
     def validate(self, module: nn.Module) -> dict[str, float]:
         if self._held_out is None:
             return {}
         assert isinstance(module, ExpertModule)
         device = next(module.parameters()).device
-        shown = [self._held_out.draw(index) for index in range(self.VALIDATED)]
-        found = torch.cat([module.network(each.pictures.to(device)).float().cpu() for each in shown])
-        return self.pretext.measures(found, shown)
+        drawn = [self._draw(self._held_out, index) for index in range(self.VALIDATED)]
+        found = torch.cat([module.network(pictures.to(device)).float().cpu() for pictures, _ in drawn])
+        wanted = tuple(torch.cat(each) for each in zip(*(each for _, each in drawn), strict=True))
+        return self.pretext.measures(found, wanted)
 
 
 def _made(versions: Sequence[Version | None]) -> tuple[Tensor, Tensor, Tensor]:

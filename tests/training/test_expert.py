@@ -18,10 +18,11 @@ from rankvqa_cli.models.patchnet import TINY as PATCHNET
 from rankvqa_cli.models.patchnet import PatchNet
 from rankvqa_cli.models.ptm.expert import TINY, Expert
 from rankvqa_cli.models.ptm.native import NativeNetwork
+from rankvqa_cli.models.store import read_model
 from rankvqa_cli.training.datasets import SourceShard, load_corpus
 from rankvqa_cli.training.expert import ExpertOptions, train_expert
 from rankvqa_cli.training.expert_data import PLAYS, Shows, coded_scale, play, zoomed
-from rankvqa_cli.training.expert_tasks import CODED, KINDS, Content, Distortion, Motion, Rank
+from rankvqa_cli.training.expert_tasks import CODED, KINDS, Content, Distortion, ExpertTask, Motion, Rank
 from rankvqa_cli.training.frozen import FrozenNetworks
 from rankvqa_cli.training.loop import LoopOptions
 
@@ -108,32 +109,33 @@ def test_distortion_knows_what_was_done(shows: Shows) -> None:
         )
         found[i, len(KINDS) + CODED.index(encode.codec if encode else "none")] = 50
     found[:, -1] = shown.bandwidth
-    terms = pretext.terms(found, shown)
+    wanted = pretext.wanted(shown)
+    terms = pretext.terms(found, wanted)
     assert max(float(terms[name]) for name in ("kind", "codec", "left")) < 1e-6
     assert float(terms["coarse"]) > 0
-    assert float(pretext.terms(found.roll(1, 0), shown)["kind"]) > 1
+    assert float(pretext.terms(found.roll(1, 0), wanted)["kind"]) > 1
 
 
 def test_rank_wants_what_a_full_reference_network_says(shows: Shows) -> None:
     torch.manual_seed(0)
     pretext, shown = Rank(PatchNet(PATCHNET)), shows.draw(0)
-    wanted = pretext._wanted(shown)
+    (wanted,) = pretext.wanted(shown)
     assert float(wanted[-1]) == float(wanted.min())  # references are the best there is
-    right = pretext.terms(wanted.unsqueeze(1), shown)
-    wrong = pretext.terms(-wanted.unsqueeze(1), shown)
+    right = pretext.terms(wanted.unsqueeze(1), (wanted,))
+    wrong = pretext.terms(-wanted.unsqueeze(1), (wanted,))
     assert float(right["amount"]) == 0
     assert float(right["rank"].detach()) < float(wrong["rank"].detach())
-    assert pretext.measures(wanted.unsqueeze(1), [shown])["held_srocc"] == pytest.approx(1)
+    assert pretext.measures(wanted.unsqueeze(1), (wanted,))["held_srocc"] == pytest.approx(1)
 
 
 def test_content_axes_explain_what_they_are(tmp_path: Path, shards: list[SourceShard]) -> None:
     (tmp_path / "net.onnx").write_bytes(small_network(1, channels=6))
     shows = Shows(shards, GROUPS, SLOTS, 1, 224, seed=3)
     pretext = Content(FrozenNetworks([tmp_path / "net.onnx"], 1), shows)
-    shown = [shows.draw(index) for index in range(2)]
-    wanted = torch.cat([pretext._wanted(each) for each in shown])
-    assert pretext.measures(wanted, shown)["held_explained"] == pytest.approx(1)
-    assert float(pretext.terms(wanted[: len(wanted) // 2], shown[0])["content"]) == pytest.approx(0, abs=1e-9)
+    wanted = torch.cat([pretext.wanted(shows.draw(index))[0] for index in range(2)])
+    assert pretext.measures(wanted, (wanted,))["held_explained"] == pytest.approx(1)
+    assert pretext.measures(wanted.roll(1, 0), (wanted,))["held_explained"] < 0.5
+    assert float(pretext.terms(wanted, (wanted,))["content"]) == 0
 
 
 def test_motion_is_shown_clips_and_asked_how_they_play(shards: list[SourceShard]) -> None:
@@ -147,10 +149,41 @@ def test_motion_is_shown_clips_and_asked_how_they_play(shards: list[SourceShard]
     assert shown.pictures.shape == (GROUPS * SLOTS + GROUPS, 6, 3, CROP, CROP)
     assert shown.played is not None
     perfect = 50 * torch.nn.functional.one_hot(shown.played, len(PLAYS)).float()
-    assert float(Motion().terms(perfect, shown)["played"]) < 1e-6
-    assert Motion().measures(perfect, [shown]) == {"held_played": 1.0}
+    assert float(Motion().terms(perfect, Motion().wanted(shown))["played"]) < 1e-6
+    assert Motion().measures(perfect, Motion().wanted(shown)) == {"held_played": 1.0}
     network = Expert(replace(TINY, frames=6, outputs=len(PLAYS)))
     assert network(shown.pictures).shape == (len(shown.played), len(PLAYS))
+
+
+def test_what_is_drawn_ahead_is_what_is_asked_for(shows: Shows) -> None:
+    task = ExpertTask(Expert(replace(TINY, outputs=Distortion.outputs)), Distortion(), shows, None)
+    in_order = [task.losses(index) for index in (0, 1, 2)]
+    again = [task.losses(index) for index in (2, 0, 1)]
+    for index, terms in zip((2, 0, 1), again, strict=True):
+        assert {name: float(value.detach()) for name, value in terms.items()} == {
+            name: float(value.detach()) for name, value in in_order[index].items()
+        }
+
+
+def test_an_expert_goes_on_from_another(corpus: Path, tmp_path: Path, tiny_model: Path) -> None:
+    loop = LoopOptions(steps=1, rate=1e-9, warmup=1, save_every=1, check_every=1)
+    first = ExpertOptions("distortion", TINY, loop, GROUPS, SLOTS, CROP, fold=-1)
+    start = tmp_path / "d.safetensors"
+    train_expert(corpus, tmp_path / "d", start, "d", first, say)
+    asked = replace(first, task="rank", labels=tiny_model, start=start)
+    train_expert(corpus, tmp_path / "r", tmp_path / "r.safetensors", "r", asked, say)
+    old, new = (read_model(tmp_path / name)[1] for name in ("d.safetensors", "r.safetensors"))
+    assert new["head.weight"].shape == (1, TINY.vector)
+    for name in old:
+        if not name.startswith("head."):
+            torch.testing.assert_close(old[name], new[name], atol=1e-3, rtol=1e-3)
+    with pytest.raises(ModelError, match="not 'expert'"):
+        train_expert(
+            corpus, tmp_path / "x", tmp_path / "x.safetensors", "x", replace(asked, start=tiny_model), say
+        )
+    wide = replace(asked, network=replace(TINY, widths=(4, 6, 10)))
+    with pytest.raises(ModelError, match="another shape"):
+        train_expert(corpus, tmp_path / "y", tmp_path / "y.safetensors", "y", wide, say)
 
 
 def test_an_expert_is_trained_and_read(corpus: Path, tmp_path: Path, tiny_model: Path) -> None:
