@@ -19,7 +19,7 @@ from rankvqa_cli.batch.sharing import shared_out
 from rankvqa_cli.batch.workers import Work
 from rankvqa_cli.errors import DeviceError, ExitCode, UsageError
 from rankvqa_cli.results.batch import ScoredJob
-from rankvqa_cli.scoring.engine import warm_up
+from rankvqa_cli.scoring.loading import warm_up
 
 SCHEME = "ray"
 _PORT = 10001

@@ -111,9 +111,11 @@ class Gating:
     @property
     def moments(self) -> int:
         """Of how many worst clips of each result pictures are wanted."""
+        if self.report is None:
+            return 0
         from rankvqa_cli.pages.result import WORST
 
-        return 0 if self.report is None else WORST
+        return WORST
 
     @property
     def writes(self) -> bool:

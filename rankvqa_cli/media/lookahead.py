@@ -57,8 +57,8 @@ class Thumbnails:
 class Lookahead:
     """A reference's small luma pictures like ``Thumbnails``, made of frames that are then there to be compared.
 
-    ``take`` hands over the reader, once. Where the frames that are looked at do not fit into HELD_BYTES, the pictures
-    come from another decoding; ``decodes`` counts all that were begun.
+    ``begin`` starts decoding before that, ``take`` hands over the reader, once. Where the frames that are looked at do
+    not fit into HELD_BYTES, the pictures come from another decoding; ``decodes`` counts all that were begun.
     """
 
     def __init__(self, planned: PlannedInput, options: ReadOptions) -> None:
@@ -66,7 +66,7 @@ class Lookahead:
         self._options = options
         self.size = (min(THUMB_WIDTH, planned.format.width), min(THUMB_HEIGHT, planned.format.height))
         self._stack = ExitStack()
-        self._held = HeldReader(planned, options)
+        self.reader = HeldReader(planned, options)
         self.taken = False
         self._anew: Thumbnails | None = None
         form = planned.format
@@ -81,9 +81,18 @@ class Lookahead:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def begin(self) -> None:
+        """Start decoding, if that has not been done. Raises InputError where FFmpeg cannot be started."""
+        self.decodes = max(1, self.decodes)
+        self.reader.open()
+
+    def close(self) -> None:
+        """End all decoding but that which was handed over."""
         self._stack.close()
         if not self.taken:
-            self._held.close()
+            self.reader.close()
 
     def up_to(self, count: int) -> NDArray[np.uint8]:
         """The first ``count`` pictures, fewer where the video is shorter: (T, h, w) uint8."""
@@ -93,17 +102,17 @@ class Lookahead:
         if self._anew is not None:
             return self._anew.up_to(count)
         self.decodes = max(1, self.decodes)
-        while len(self._frames) < count and (frame := self._held.hold()) is not None:
+        while len(self._frames) < count and (frame := self.reader.hold()) is not None:
             self._frames.append(self._small(frame))
         empty = np.empty((0, self.size[1], self.size[0]), np.uint8)
         return np.stack(self._frames[:count]) if self._frames else empty
 
     def take(self) -> HeldReader | None:
         """The reader, from its first frame on, to be closed by whoever takes it; None where that was done before."""
-        if self.taken or not self._held.begun:
+        if self.taken or not self.reader.begun:
             return None
         self.taken = True
-        return self._held
+        return self.reader
 
     def looked(self) -> None:
         """Nobody will ask for pictures again: end the decoding that was begun for them alone, if there is one."""
@@ -111,7 +120,7 @@ class Lookahead:
 
     def kill(self) -> None:
         """End whatever is being read, from any thread."""
-        self._held.kill()
+        self.reader.kill()
         if self._anew is not None:
             self._anew.kill()
 
@@ -132,6 +141,11 @@ class HeldReader(FrameReader):
     @property
     def begun(self) -> bool:
         return self._process is not None
+
+    @property
+    def holds(self) -> int:
+        """How many frames are held."""
+        return len(self._waiting)
 
     def hold(self) -> NDArray[np.uint8] | None:
         """Read the next frame and hold it: (frame_bytes,) uint8, None at the end."""

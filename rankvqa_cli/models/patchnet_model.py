@@ -115,7 +115,9 @@ class PatchNetModel:
     def score_clips(self, reference: Clip, distorted: Sequence[Clip]) -> list[ClipOutput]:
         """See FullReferenceModel. ``maps``, where asked for, are (T, ceil(H / 8), ceil(W / 8))."""
         reserve, seen = self._compared(reference, distorted)
-        return [self._output(each, reserve) for each in seen]
+        # By a worker, too: this thread would share a hundred numbers with others, and wait until those have a core.
+        outputs = [self._submit(self._output, each, reserve) for each in seen]
+        return [each.result() for each in outputs]
 
     def observe(self, reference: Clip, distorted: Sequence[Clip]) -> tuple[Tensor, list[Tensor]]:
         """What the readout is given: the reference's reserve (K,), and the energies (K,) of each distorted clip."""

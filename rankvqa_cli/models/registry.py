@@ -9,16 +9,26 @@ from typing import TypeAlias
 from torch import Tensor
 
 from rankvqa_cli.errors import ModelError
-from rankvqa_cli.models import patchnet_model, rankvqa
 from rankvqa_cli.models.contract import FullReferenceModel, Model
-from rankvqa_cli.models.ptm.model import load_ptm
-from rankvqa_cli.models.ptm.native import READERS
 from rankvqa_cli.models.store import ModelFile, locate, manifest, read_model
 
 Builder: TypeAlias = Callable[[ModelFile, dict[str, Tensor], str], FullReferenceModel]
 
 
-BUILDERS: dict[str, Builder] = {"patchnet": patchnet_model.build, "rankvqa": rankvqa.build}
+def _patchnet(header: ModelFile, tensors: dict[str, Tensor], sha256: str) -> FullReferenceModel:
+    from rankvqa_cli.models import patchnet_model
+
+    return patchnet_model.build(header, tensors, sha256)
+
+
+def _rankvqa(header: ModelFile, tensors: dict[str, Tensor], sha256: str) -> FullReferenceModel:
+    from rankvqa_cli.models import rankvqa
+
+    return rankvqa.build(header, tensors, sha256)
+
+
+#: A model's code is imported when it is built: a run takes one model, and starts sooner without the others.
+BUILDERS: dict[str, Builder] = {"patchnet": _patchnet, "rankvqa": _rankvqa}
 
 
 def available() -> tuple[str, ...]:
@@ -46,6 +56,8 @@ def load(name_or_path: str) -> Model:
     """
     path, expected = locate(name_or_path)
     if is_ensemble(path):
+        from rankvqa_cli.models.ptm.model import load_ptm
+
         return load_ptm(path, expected)
     alone = (
         f"{name_or_path!r} is a network for ensembles and scores nothing by itself: 'vqa-score select-models'"
@@ -53,9 +65,11 @@ def load(name_or_path: str) -> Model:
     if path.suffix == ".onnx":
         raise ModelError(alone)
     header, tensors, sha256 = read_model(path, expected)
-    if header.architecture in READERS and header.architecture not in BUILDERS:
-        raise ModelError(alone)
     if header.architecture not in BUILDERS:
+        from rankvqa_cli.models.ptm.native import READERS
+
+        if header.architecture in READERS:
+            raise ModelError(alone)
         known = ", ".join(sorted(BUILDERS))
         raise ModelError(
             f"model file {str(path)!r} is of the architecture {header.architecture!r}, which this version "

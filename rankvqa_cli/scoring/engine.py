@@ -5,13 +5,11 @@ torch is not imported with this module: models are loaded in the background whil
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -30,6 +28,8 @@ from rankvqa_cli.results.heatmap_targets import heatmap_targets
 from rankvqa_cli.results.pooling import require_pool
 from rankvqa_cli.results.writers import check
 from rankvqa_cli.scoring.clips import require_hop, require_sample, require_stride, require_strided
+from rankvqa_cli.scoring.early import Early
+from rankvqa_cli.scoring.loading import loading
 from rankvqa_cli.scoring.passes import MEMORY_SHARE, Pass, inputs_that_fit, plan_passes
 from rankvqa_cli.scoring.summary import summarise
 from rankvqa_cli.types import (
@@ -46,7 +46,6 @@ from rankvqa_cli.version import version
 
 if TYPE_CHECKING:
     from rankvqa_cli.scoring.runner import InputScores, Job
-    from rankvqa_cli.scoring.runtime import Runtime
 
 File: TypeAlias = "str | os.PathLike[str]"
 _log = logging.getLogger(__name__)
@@ -108,13 +107,12 @@ def score(
     keep_pages()
     plan = _plan(inputs, reference, raw, ref_raw, options, allow_short)
     require_videos(drops, plan)
-    with _looking(plan, options) as lookahead:
-        with ThreadPoolExecutor(1) as background:
-            loading = background.submit(_load, models, plan.reference is not None, device, precision, threads)
-            alignments = _align(plan, options, align, lookahead)
-            if lookahead is not None:
-                lookahead.looked()
-            runtime = loading.result()
+    has_reference = plan.reference is not None
+    with Early(plan, options) as early:
+        with loading(models, has_reference, device, precision, threads) as loaded:
+            alignments = _align(plan, options, align, early.lookahead)
+            early.read_on(loaded.done)
+            runtime = loaded.result()
         infos = tuple(model.info for model in runtime.models)
         require_strided(clip_stride, infos)
         require_models(gates, [info.name for info in infos])
@@ -123,9 +121,7 @@ def score(
         from rankvqa_cli.scoring.runner import Job
 
         job = Job(plan, alignments, options, runtime, hop, sample, allow_short, allow_damaged, progress)
-        job = replace(
-            job, lookahead=lookahead, moments=keeping(moments, runtime.models), clip_stride=clip_stride
-        )
+        job = replace(job, early=early, moments=keeping(moments, runtime.models), clip_stride=clip_stride)
         with _painting(job, paths, overwrite) as job:
             scored, decodes = _run_passes(job, memory_share)
             results = tuple(
@@ -151,12 +147,6 @@ def score(
     )
 
 
-def warm_up() -> None:
-    """Import what ``score`` will need, torch above all, for a process that waits for its first work."""
-    with _waiting_asleep():
-        importlib.import_module("rankvqa_cli.scoring.runtime")
-
-
 def explain(
     inputs: File | Sequence[File],
     reference: File | None = None,
@@ -177,7 +167,8 @@ def explain(
     """
     options = ReadOptions(seek, duration, frames, threads, deinterlace)
     plan = _plan(inputs, reference, raw, ref_raw, options, allow_short)
-    with _looking(plan, options) as lookahead:
+    looking = nullcontext() if plan.reference is None else Lookahead(plan.reference, options)
+    with looking as lookahead:
         return plan, _align(plan, options, align, lookahead)
 
 
@@ -237,45 +228,12 @@ def _painting(job: Job, paths: Mapping[tuple[int, int], str], overwrite: bool) -
         yield replace(job, heatmaps=heatmaps)
 
 
-def _looking(plan: ComparisonPlan, options: ReadOptions) -> AbstractContextManager[Lookahead | None]:
-    """The reference, to be looked at by all inputs' alignments and then compared, in one decoding."""
-    return nullcontext() if plan.reference is None else Lookahead(plan.reference, options)
-
-
 def _align(
     plan: ComparisonPlan, options: ReadOptions, mode: str | int, lookahead: Lookahead | None
 ) -> tuple[Alignment, ...]:
     if plan.reference is None:
         return tuple(Alignment(0, 0.0, mode="off") for _ in plan.inputs)
     return tuple(find_offset(plan.reference, planned, options, mode, lookahead) for planned in plan.inputs)
-
-
-def _load(
-    models: Sequence[str], has_reference: bool, device: str, precision: str, threads: int | None
-) -> Runtime:
-    warm_up()
-    from rankvqa_cli.scoring.runtime import load_runtime
-
-    return load_runtime(
-        models, has_reference=has_reference, device=device, precision=precision, threads=threads
-    )
-
-
-@contextmanager
-def _waiting_asleep() -> Iterator[None]:
-    """Have torch's OpenMP, if it is loaded inside, put its threads to sleep between operations.
-
-    By default they spin, on the very cores that FFmpeg needs for decoding: that took four times as long on a busy
-    machine. OpenMP reads its environment once, when it is loaded; whoever has set something there is left alone.
-    """
-    if "OMP_WAIT_POLICY" in os.environ or "GOMP_SPINCOUNT" in os.environ:
-        yield
-        return
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    try:
-        yield
-    finally:
-        del os.environ["OMP_WAIT_POLICY"]
 
 
 def _run_passes(job: Job, memory_share: float) -> tuple[list[InputScores], int]:
@@ -297,7 +255,7 @@ def _run_passes(job: Job, memory_share: float) -> tuple[list[InputScores], int]:
             passes += 1
             scored.update({scores.index: scores for scores in outcome.scores})
             waiting.extend(Pass((index,), work.ref_skip, None) for index in outcome.left_out)
-    decodes = 0 if job.lookahead is None else passes + job.lookahead.decodes - job.lookahead.taken
+    decodes = 0 if job.early is None else job.early.reference_decodes(passes)
     return [scored[index] for index in range(len(job.plan.inputs))], decodes
 
 

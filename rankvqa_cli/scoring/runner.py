@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from rankvqa_cli.errors import DamagedError, ModelError
-from rankvqa_cli.media.lookahead import Lookahead
 from rankvqa_cli.media.reader import FrameReader
 from rankvqa_cli.media.wording import quoted
 from rankvqa_cli.models.contract import Clip, ClipOutput, Model, NoReferenceModel, Opinion
 from rankvqa_cli.scoring.clips import Spacing, clip_windows, require_hop
+from rankvqa_cli.scoring.early import Early
 from rankvqa_cli.scoring.heatmaps import Heatmaps, Painter
 from rankvqa_cli.scoring.integrity import Decoded, judge_damage, judge_lengths
 from rankvqa_cli.scoring.moments import Moments
@@ -39,7 +39,7 @@ class Job:
     allow_damaged: bool = False
     progress: Callable[[Progress], None] | None = None
     heatmaps: Heatmaps | None = None
-    lookahead: Lookahead | None = None
+    early: Early | None = None
     moments: Moments | None = None
     clip_stride: int = 1
 
@@ -123,8 +123,8 @@ def run_pass(job: Job, work: Pass) -> PassOutcome:
 
 
 def _reader(job: Job, planned: PlannedInput) -> FrameReader:
-    """The reference as far as it has been looked at, and whatever else from its beginning."""
-    begun = job.lookahead.take() if job.lookahead is not None and planned is job.plan.reference else None
+    """What has been begun already, and whatever else from its beginning."""
+    begun = None if job.early is None else job.early.take(planned)
     return begun or FrameReader(planned, job.options)
 
 

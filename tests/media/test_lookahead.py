@@ -53,8 +53,8 @@ def test_what_is_held_is_left_out_where_nobody_compares_it(planned: PlannedInput
             assert reader.frames_read == 20
     with Lookahead(planned, DEFAULTS) as never:
         never.up_to(100)
-    assert never._held._process is not None
-    assert never._held._process.returncode is not None  # reaped
+    assert never.reader._process is not None
+    assert never.reader._process.returncode is not None  # reaped
 
 
 def test_pictures_are_those_of_ffmpeg_to_a_step(planned: PlannedInput) -> None:

@@ -1,0 +1,92 @@
+"""Models are loaded in a thread, while FFmpeg decodes: nearly all of the time goes into importing torch.
+
+Importing this imports no torch.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rankvqa_cli.scoring.runtime import Runtime
+
+#: How long, in s, the importing thread keeps the interpreter from those that read frames: by default it is 5 ms a read.
+TURN_S = 0.0005
+
+
+@contextmanager
+def loading(
+    models: Sequence[str], has_reference: bool, device: str, precision: str, threads: int | None
+) -> Iterator[Future[Runtime]]:
+    """The models, as ``runtime.load_runtime`` gives them, loaded by another thread that has ended in the end."""
+    with ThreadPoolExecutor(1, "load") as background:
+        yield background.submit(_load, models, has_reference, device, precision, threads)
+
+
+def warm_up() -> None:
+    """Import what ``score`` will need, torch above all, for a process that waits for its first work."""
+    with ExitStack() as stack:
+        if "torch" not in sys.modules:
+            for manner in (_fitting_environment(), _no_search_for_garbage(), _short_turns()):
+                stack.enter_context(manner)
+        importlib.import_module("rankvqa_cli.scoring.runtime")
+
+
+def _load(
+    models: Sequence[str], has_reference: bool, device: str, precision: str, threads: int | None
+) -> Runtime:
+    warm_up()
+    from rankvqa_cli.scoring.runtime import load_runtime
+
+    return load_runtime(
+        models, has_reference=has_reference, device=device, precision=precision, threads=threads
+    )
+
+
+@contextmanager
+def _fitting_environment() -> Iterator[None]:
+    """Have OpenMP put its threads to sleep between operations, and torch look for no packages that add devices.
+
+    By default threads spin, on the very cores that FFmpeg needs for decoding: that took four times as long on a busy
+    machine. Both read their environment once, when they are loaded; whoever has set something there is left alone.
+    """
+    wanted = {"OMP_WAIT_POLICY": "PASSIVE", "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
+    if "GOMP_SPINCOUNT" in os.environ:
+        del wanted["OMP_WAIT_POLICY"]
+    ours = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            del os.environ[name]
+
+
+@contextmanager
+def _no_search_for_garbage() -> Iterator[None]:
+    """Of the half million objects that are made inside, none is ever garbage: do not look, now or later."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if before:
+            gc.enable()
+
+
+@contextmanager
+def _short_turns() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(before, TURN_S))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)

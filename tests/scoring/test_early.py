@@ -1,0 +1,107 @@
+"""Decoders that run ahead: nothing of a video is lost or doubled, and none is left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from rankvqa_cli.media.plan import make_plan
+from rankvqa_cli.media.probe import probe
+from rankvqa_cli.media.reader import FrameReader
+from rankvqa_cli.scoring import early
+from rankvqa_cli.scoring.early import Early
+from rankvqa_cli.types import ComparisonPlan, InputSpec, ReadOptions
+
+OPTIONS = ReadOptions(threads=1)
+
+
+@pytest.fixture
+def plan(make_clip: Callable[..., Path]) -> ComparisonPlan:
+    infos = [
+        probe(InputSpec(str(make_clip(name, "-c:v", "ffv1", frames=20, size="64x48"))), OPTIONS)
+        for name in ("a.mkv", "b.mkv")
+    ]
+    return make_plan(infos[0], infos[1:], OPTIONS)
+
+
+def frames_of(reader: FrameReader) -> list[bytes]:
+    buffer = bytearray(reader.format.frame_bytes)
+    frames = []
+    while reader.read_into(memoryview(buffer)):
+        frames.append(bytes(buffer))
+    return frames
+
+
+def never() -> bool:
+    return False
+
+
+def test_frames_that_were_read_ahead_are_delivered_all_the_same(plan: ComparisonPlan) -> None:
+    assert plan.reference is not None
+    with Early(plan, OPTIONS) as begun:
+        assert begun.lookahead is not None
+        assert len(begun.lookahead.up_to(5)) == 5
+        asked = count()
+        begun.read_on(lambda: next(asked) == 9)
+        held = []
+        for planned in (plan.reference, plan.inputs[0]):
+            with FrameReader(planned, OPTIONS) as alone:
+                expected = frames_of(alone)
+            reader = begun.take(planned)
+            assert reader is not None
+            assert begun.take(planned) is None
+            held.append(reader.holds)
+            with reader:
+                assert frames_of(reader) == expected
+                assert reader.finish().errors == ()
+        assert held == [7, 7]  # five were looked at, nine more are shared out so that both have as many
+        assert begun.reference_decodes(passes=1) == 1
+        assert begun.reference_decodes(passes=3) == 3
+
+
+def test_no_more_is_held_than_there_is_room_for(
+    plan: ComparisonPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert plan.reference is not None
+    monkeypatch.setattr(early, "HELD_BYTES", 6 * plan.reference.format.frame_bytes + 1)
+    with Early(plan, OPTIONS) as begun:
+        begun.read_on(never)
+        for planned in (plan.reference, plan.inputs[0]):
+            reader = begun.take(planned)
+            assert reader is not None
+            with reader:
+                assert reader.holds == 6
+
+
+def test_a_video_that_ends_is_held_to_its_end(plan: ComparisonPlan) -> None:
+    with Early(plan, OPTIONS) as begun:
+        begun.read_on(never)
+        reader = begun.take(plan.inputs[0])
+        assert reader is not None
+        with reader:
+            assert (reader.holds, len(frames_of(reader)), reader.finish().returncode) == (20, 20, 0)
+
+
+def test_what_nobody_takes_is_ended(plan: ComparisonPlan) -> None:
+    with Early(plan, OPTIONS) as begun:
+        assert begun.lookahead is not None
+        readers = [begun._input, begun.lookahead.reader]
+        assert all(reader.begun for reader in readers)
+    for reader in readers:
+        assert reader._process is not None
+        assert reader._process.returncode is not None  # reaped
+
+
+def test_an_input_alone_has_no_reference_to_look_at(plan: ComparisonPlan) -> None:
+    alone = make_plan(None, [plan.inputs[0].info], OPTIONS)
+    with Early(alone, OPTIONS) as begun:
+        assert begun.lookahead is None
+        begun.read_on(never)
+        reader = begun.take(alone.inputs[0])
+        assert reader is not None
+        with reader:
+            assert reader.holds == 20
+        assert begun.reference_decodes(passes=1) == 0

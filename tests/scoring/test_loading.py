@@ -1,0 +1,87 @@
+"""What torch is imported in, which has to be as it was afterwards."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rankvqa_cli.scoring import loading
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "TORCH_DEVICE_BACKEND_AUTOLOAD")
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def settings() -> tuple[str | None, ...]:
+    return tuple(os.environ.get(name) for name in NAMES)
+
+
+def test_the_environment_is_set_for_the_import_only(environment: pytest.MonkeyPatch) -> None:
+    with loading._fitting_environment():
+        assert settings() == ("PASSIVE", None, "0")
+    assert settings() == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [
+        ("OMP_WAIT_POLICY", ("own", None, "0")),
+        ("GOMP_SPINCOUNT", (None, "own", "0")),
+        ("TORCH_DEVICE_BACKEND_AUTOLOAD", ("PASSIVE", None, "own")),
+    ],
+)
+def test_what_the_user_has_set_is_left_alone(
+    environment: pytest.MonkeyPatch, name: str, inside: tuple[str | None, ...]
+) -> None:
+    environment.setenv(name, "own")
+    with loading._fitting_environment():
+        assert settings() == inside
+    assert os.environ[name] == "own"
+
+
+def test_turns_are_short_only_meanwhile() -> None:
+    before = sys.getswitchinterval()
+    with loading._short_turns():
+        assert sys.getswitchinterval() == pytest.approx(loading.TURN_S)
+    assert sys.getswitchinterval() == pytest.approx(before)
+
+
+def test_garbage_is_looked_for_again_unless_the_user_had_it_otherwise() -> None:
+    try:
+        with loading._no_search_for_garbage():
+            assert not gc.isenabled()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
+        gc.disable()
+        with loading._no_search_for_garbage():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def test_torch_is_not_imported_with_the_engine_but_with_the_models() -> None:
+    """And where it has been imported before, nobody's objects are frozen."""
+    script = (
+        "import sys, gc\n"
+        "from rankvqa_cli.scoring import engine, loading\n"
+        "assert 'torch' not in sys.modules\n"
+        "import torch\n"
+        "with loading.loading([], True, 'cpu', 'fp32', 1) as loaded:\n"
+        "    assert loaded.result().compute.threads == 1\n"
+        "assert gc.get_freeze_count() == 0\n"
+        "assert 'rankvqa_cli.models.rankvqa' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, check=True, timeout=120)
