@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rankvqa_cli.models.ptm.sizes import halved
+
 #: Below this, a map of the trunk counts as empty or constant.
 FLOOR = 0.03
 
@@ -79,7 +81,7 @@ class Expert(nn.Module):
         x = self._seen(pictures).to(self.stem.weight.dtype)
         found = []
         for scale in range(self.config.scales):
-            x = F.avg_pool2d(x, 2) if scale else x
+            x = halved(x) if scale else x
             found += self._moments(x.contiguous(memory_format=torch.channels_last))
         return torch.cat(found, dim=1)
 
@@ -90,8 +92,9 @@ class Expert(nn.Module):
             x = F.relu(down(x))
             if i > 0:
                 x = F.relu(x + self.refine[i - 1](x))
-            maps = x.float()
-            mean, variance = maps.mean(dim=(2, 3)), maps.var(dim=(2, 3), correction=0)
+            places = x.permute(0, 2, 3, 1).flatten(1, 2).float()  # N, places, C
+            mean = places.mean(dim=1)
+            variance = (places - mean.unsqueeze(1)).square().mean(dim=1)
             found += [torch.log(mean + FLOOR), 0.5 * torch.log(variance + FLOOR**2)]
         return found
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.ptm.contract import FrozenNetwork, View
+from rankvqa_cli.models.ptm.sizes import halved, mirrored
 
 #: Views of the whole picture at less than its size, and how many times less.
 REDUCED = {"half": 2, "quarter": 4}
@@ -118,17 +119,6 @@ def softened(x: Tensor, factor: int) -> Tensor:
     return F.interpolate(small, size=x.shape[-2:], mode="bicubic", align_corners=False).clamp_(0, 1)
 
 
-def mirrored(x: Tensor, least: int) -> Tensor:
-    """``x`` (..., H, W) continued by mirroring to at least ``least`` each way; itself where it is large enough."""
-    for axis in (-2, -1):
-        size = x.shape[axis]
-        if size < least:
-            there_and_back = torch.cat([torch.arange(size), torch.arange(size).flip(0)])
-            order = there_and_back.repeat(-(-least // (2 * size)))[:least]
-            x = x.index_select(x.dim() + axis, order.to(x.device))
-    return x
-
-
 def _crops(x: Tensor, size: int, views: Views) -> list[Tensor]:
     """Crops of (T, 3, H, W), each at most ``size`` a side."""
     height, width = x.shape[-2:]
@@ -157,7 +147,10 @@ def _whole(x: Tensor, size: int, side: int | None) -> Tensor:
 
 
 def _reduced(x: Tensor, factor: int, side: int | None, least: int) -> Tensor:
-    small = F.avg_pool2d(x, factor, ceil_mode=True, count_include_pad=False)
+    """``factor`` is a power of 2."""
+    small = mirrored(x, factor)
+    while factor > 1:
+        small, factor = halved(small), factor // 2
     if side is not None:
         return F.interpolate(small, size=(side, side), mode="bilinear", antialias=True).clamp_(0, 1)
     return mirrored(small, least)
