@@ -12,7 +12,6 @@ import click
 from rankvqa_cli.cli import options, render
 from rankvqa_cli.cli.arguments import FFmpegCommand
 from rankvqa_cli.cli.gating import Gating, gate_options, judge
-from rankvqa_cli.cli.outcomes import of_report
 from rankvqa_cli.cli.progress import progress_line
 from rankvqa_cli.cli.rawvideo import RawOptions, raw_formats
 from rankvqa_cli.cli.talk import Talk
@@ -172,7 +171,10 @@ def command(
         )
     say(talk, report)
     failures = deliver(report, targets, overwrite)
-    failures += gating.deliver(of_report(report), overwrite=overwrite)
+    if gating.writes:
+        from rankvqa_cli.cli.outcomes import of_report
+
+        failures += gating.deliver(of_report(report), overwrite=overwrite)
     verdict = judge(talk, report.gates)
     for failure in failures[1:]:
         talk.error(str(failure))

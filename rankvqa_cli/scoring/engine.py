@@ -117,11 +117,14 @@ def score(
         require_strided(clip_stride, infos)
         require_models(gates, [info.name for info in infos])
         require_weights(drops, pairs_of(plan), infos)
-        from rankvqa_cli.scoring.moments import keeping
         from rankvqa_cli.scoring.runner import Job
 
         job = Job(plan, alignments, options, runtime, hop, sample, allow_short, allow_damaged, progress)
-        job = replace(job, early=early, moments=keeping(moments, runtime.models), clip_stride=clip_stride)
+        job = replace(job, early=early, clip_stride=clip_stride)
+        if moments:
+            from rankvqa_cli.scoring.moments import keeping
+
+            job = replace(job, moments=keeping(moments, runtime.models))
         with _painting(job, paths, overwrite) as job:
             scored, decodes = _run_passes(job, memory_share)
             results = tuple(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from rankvqa_cli.errors import DamagedError, ModelError
 from rankvqa_cli.media.reader import FrameReader
@@ -16,13 +17,15 @@ from rankvqa_cli.media.wording import quoted
 from rankvqa_cli.models.contract import Clip, ClipOutput, Model, NoReferenceModel, Opinion
 from rankvqa_cli.scoring.clips import Spacing, clip_windows, require_hop
 from rankvqa_cli.scoring.early import Early
-from rankvqa_cli.scoring.heatmaps import Heatmaps, Painter
 from rankvqa_cli.scoring.integrity import Decoded, judge_damage, judge_lengths
-from rankvqa_cli.scoring.moments import Moments
 from rankvqa_cli.scoring.passes import Pass, dist_skip
 from rankvqa_cli.scoring.prefetch import ClipSet, Prefetcher, Stream, Tally
 from rankvqa_cli.scoring.runtime import Runtime
 from rankvqa_cli.types import Alignment, ClipScore, ComparisonPlan, PlannedInput, Progress, ReadOptions
+
+if TYPE_CHECKING:
+    from rankvqa_cli.scoring.heatmaps import Heatmaps, Painter
+    from rankvqa_cli.scoring.moments import Moments
 
 
 @dataclass(frozen=True)
