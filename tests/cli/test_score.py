@@ -14,6 +14,7 @@ import pytest
 from fake_reports import report
 
 from rankvqa_cli.cli.main import main
+from rankvqa_cli.cli.score import one_thread_for_numpy
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.results.gate import evaluate, parse_gate
 from rankvqa_cli.scoring import engine
@@ -426,3 +427,12 @@ def test_heatmaps_are_named_on_stderr(
     said = capsys.readouterr().err
     assert "info: 'h.png' shows frame 36, the worst of 'a.mp4' by tiny\n" in said
     assert "info: 'h.mkv' shows 3 frames of 'a.mp4' by tiny\n" in said
+
+
+def test_numpy_gets_one_thread_unless_the_user_has_said_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    one_thread_for_numpy()
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "3"
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    one_thread_for_numpy()
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
