@@ -80,6 +80,15 @@ def views_named(text: str) -> tuple[str, ...]:
     metavar="LIST",
     help=f"What members see: {', '.join(VIEWS)}.",
 )
+@click.option(
+    "--screen",
+    "lines",
+    default=0,
+    show_default=True,
+    metavar="LINES",
+    type=click.IntRange(0, 4320),
+    help="Bring pictures to so many lines first, as a player does that fills a screen; 0 leaves them.",
+)
 @click.option("--crop", default=448, show_default=True, type=click.IntRange(224), help="Pixels a side.")
 @rated_options.SIZE
 @rated_options.SAMPLE
@@ -105,6 +114,7 @@ def command(
     weighting: str,
     clusters: int,
     see: tuple[str, ...],
+    lines: int,
     crop: int,
     size: tuple[int, int] | None,
     sample: float,
@@ -154,7 +164,9 @@ def command(
     networks = {
         name: network.to(where.device, where.dtype) for name, network in open_pools(pools, threads).items()
     }
-    views = Views(crop=crop, seen=see)  # type: ignore[arg-type]
+    if 0 < lines < 64:
+        raise click.UsageError("--screen has at least 64 lines, or is 0")
+    views = Views(crop=crop, lines=lines, seen=see)  # type: ignore[arg-type]
     features = FeatureCache(cache or out.with_suffix(".features"), views, Sampling(size, sample)).matrices(
         list(networks.values()),
         [each.distorted for each in rows],

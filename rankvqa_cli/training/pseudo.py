@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -89,8 +89,9 @@ def pseudo_samples(
 
 
 def _features(networks: Sequence[FrozenNetwork], shown: Shown, views: Views) -> list[Array]:
-    """(pictures, features) of each network."""
-    moments = [Moment(each if each.dim() == 4 else each.unsqueeze(0), views) for each in shown.pictures]
+    """(pictures, features) of each network. Patches are parts of what is on a screen, and stay as large as they are."""
+    seen = replace(views, lines=0)
+    moments = [Moment(each if each.dim() == 4 else each.unsqueeze(0), seen) for each in shown.pictures]
     return [
         np.stack([moment.features(network).numpy() for moment in moments]).astype(np.float32)
         for network in networks

@@ -22,7 +22,8 @@ from rankvqa_cli.training.loop import LoopOptions
 from rankvqa_cli.training.pseudo import GROUPS, SLOTS, PseudoOptions, PseudoSamples, pseudo_samples
 from rankvqa_cli.training.tasks import batch_distances
 
-VIEWS = Views(crop=64, columns=1, rows=1, seen=("crops",))
+#: Patches are shown as they are, whatever the screen.
+VIEWS = Views(crop=64, columns=1, rows=1, lines=540, seen=("crops",))
 SIDE = 64
 
 

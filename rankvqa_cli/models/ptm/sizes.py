@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -23,3 +24,17 @@ def mirrored(x: Tensor, least: int) -> Tensor:
             order = there_and_back.repeat(-(-least // (2 * size)))[:least]
             x = x.index_select(x.dim() + axis, order.to(x.device))
     return x
+
+
+def on_screen(x: Tensor, lines: int) -> Tensor:
+    """(T, 3, H, W) in 0 to 1 with its shorter side brought to ``lines`` (bicubic); itself where that is 0."""
+    if lines == 0:
+        return x
+    while min(x.shape[-2:]) >= 2 * lines:
+        x = halved(x)
+    height, width = x.shape[-2:]
+    if min(height, width) == lines:
+        return x
+    scale = lines / min(height, width)
+    size = (round(height * scale), round(width * scale))
+    return F.interpolate(x, size=size, mode="bicubic", antialias=scale < 1).clamp_(0, 1)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.ptm.contract import FrozenNetwork, View
-from rankvqa_cli.models.ptm.sizes import halved, mirrored
+from rankvqa_cli.models.ptm.sizes import halved, mirrored, on_screen
 
 #: Views of the whole picture at less than its size, and how many times less.
 REDUCED = {"half": 2, "quarter": 4}
@@ -30,7 +30,8 @@ class Views:
     """``columns`` x ``rows`` crops of ``crop`` pixels a side (turned for portrait pictures; fewer where fewer cover
     it).
 
-    ``seen`` lists what makes the features, each as long as the network's vector, in this order:
+    ``lines`` is the screen: pictures are first brought to so many lines (the shorter side), as a player does that fills
+    it; 0 leaves them. ``seen`` lists what makes the features, each as long as the network's vector, in this order:
 
     - ``crops``: the mean of the crops' vectors
     - ``detail``: the mean over crops of log(|v(x) - v(s)| + 0.001), with the crop x and s, x reduced by ``soften``
@@ -45,12 +46,15 @@ class Views:
     columns: int = 3
     rows: int = 2
     soften: int = 2
+    lines: int = 0
     seen: tuple[View, ...] = ("crops", "detail")
 
     def __post_init__(self) -> None:
         sizes = (self.crop, self.columns, self.rows, self.soften)
         if not all(isinstance(size, int) and 1 <= size <= 4096 for size in sizes) or self.soften < 2:
             raise ValueError("views need positive whole numbers, and soften at least 2")
+        if not isinstance(self.lines, int) or not (self.lines == 0 or 64 <= self.lines <= 4320):
+            raise ValueError("a screen has 64 to 4320 lines, or 0 for pictures as they are")
         if not self.seen or len(set(self.seen)) < len(self.seen) or not set(self.seen) <= set(get_args(View)):
             raise ValueError(f"what is seen must be some of {', '.join(get_args(View))}")
 
@@ -63,7 +67,7 @@ class Moment:
     """Frames of one moment, (T, 3, H, W) float32 RGB in 0 to 1, and what is cut out of them, once for all members."""
 
     def __init__(self, pictures: Tensor, views: Views) -> None:
-        self._pictures, self._views = pictures, views
+        self._pictures, self._views = on_screen(pictures, views.lines), views
         self._cut: dict[tuple[int, int, int], Tensor] = {}
         self._soft: dict[tuple[int, int, int], Tensor] = {}
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from rankvqa_cli.models.ptm.contract import View
 from rankvqa_cli.models.ptm.onnx import OnnxNetwork
-from rankvqa_cli.models.ptm.views import FLOOR, Moment, Views, features, mirrored, softened
+from rankvqa_cli.models.ptm.sizes import mirrored, on_screen
+from rankvqa_cli.models.ptm.views import FLOOR, Moment, Views, features, softened
 
 
 @pytest.fixture
@@ -55,6 +56,31 @@ def test_crops_reach_every_edge_at_native_resolution(size: tuple[int, int], coun
         float((crop[0][1:] - crop[0][:-1]).max()) == pytest.approx(1 / height, rel=1e-2)
         for crop in network.seen
     )
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        ((270, 480), (540, 960)),
+        ((480, 270), (960, 540)),
+        ((540, 960), (540, 960)),
+        ((1080, 1919), (540, 959)),
+    ],
+)
+def test_a_screen_is_filled_by_every_picture(size: tuple[int, int], shown: tuple[int, int]) -> None:
+    network = Watching()
+    picture = torch.linspace(0, 1, size[0] * size[1]).view(1, 1, *size).expand(1, 3, *size)
+    features(network, picture, Views(lines=540, crop=960, seen=("crops",)))  # type: ignore[arg-type]
+    assert {tuple(each.shape[1:]) for each in network.seen} == {(min(shown[0], 960), min(shown[1], 960))}
+    assert torch.stack([each.mean() for each in network.seen]).mean() == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_screen_of_no_lines_leaves_pictures_as_they_are() -> None:
+    picture = torch.rand(1, 3, 100, 130)
+    assert on_screen(picture, 0) is picture
+    assert torch.equal(on_screen(picture, 100), picture)
+    with pytest.raises(ValueError, match="64 to 4320"):
+        Views(lines=10)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (1, 1), (700, 64), (225, 223)])
