@@ -102,7 +102,11 @@ def ptm_options(function: Function) -> Function:
             help="ptm: also learn from patches of this corpus, as scored by --labels.",
         ),
         click.option(
-            "--draws", default=100, show_default=True, type=click.IntRange(1), help="ptm: of 36 patches each."
+            "--draws",
+            default=100,
+            show_default=True,
+            type=click.IntRange(1),
+            help="ptm: of 36 patches each, or fewer.",
         ),
     )
     for option in reversed(stack):

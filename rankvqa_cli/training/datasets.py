@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,6 +46,12 @@ class SourceShard:
         """The versions whose damage any ``frames`` frames of a clip show: all of them where that is the whole clip."""
         whole = frames >= self.reference.shape[1]
         return [i for i, version in enumerate(self.versions) if whole or not version.changes_time]
+
+    @property
+    def side(self) -> int:
+        """Pixels across of a patch."""
+        size = int(self.reference.shape[2])
+        return math.isqrt(size * 2 // 3)
 
     @property
     def labels_hold(self) -> NDArray[np.bool_]:
@@ -193,10 +200,9 @@ class Sampler:
             if usable < options.slots:
                 few = f"{usable} versions of {shard.name!r}, a batch takes {options.slots} of one source"
                 raise InputError(f"the corpus has {few}: make it with more --ladders or --rungs")
-            side = round((shard.reference.shape[2] / 1.5) ** 0.5)
-            if options.crop is not None and options.crop > side:
+            if options.crop is not None and options.crop > shard.side:
                 raise InputError(
-                    f"the patches of {shard.name!r} are {side} pixels, a crop of {options.crop} is asked"
+                    f"the patches of {shard.name!r} are {shard.side} pixels, a crop of {options.crop} is asked"
                 )
         self.shards = shards
         self.options = options

@@ -62,7 +62,7 @@ class Shows:
         options = BatchOptions(groups=groups, slots=slots, frames=read, colour=0.0, crop=crop)
         self._frames, self._seed = frames, seed
         self._near = Sampler(shards, options, seed)
-        side = min(round((shard.reference.shape[2] / 1.5) ** 0.5) for shard in shards)
+        side = min(shard.side for shard in shards)
         self._far = Sampler(shards, replace(options, crop=2 * crop), seed) if 2 * crop <= side else None
 
     def draw(self, index: int) -> Shown:

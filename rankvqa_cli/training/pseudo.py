@@ -25,14 +25,14 @@ from rankvqa_cli.training.manifest import MANIFEST_NAME
 from rankvqa_cli.training.tasks import batch_distances
 
 Array = NDArray[np.float32]
-#: Sources in a draw, and versions of each.
+#: Sources in a draw, and versions of each where there are as many.
 GROUPS, SLOTS = 6, 5
 
 
 @dataclass(frozen=True)
 class PseudoOptions:
-    """``draws`` draws from the ``corpus``, patches of ``side`` pixels across, labelled by the full-reference network in
-    ``labels``."""
+    """``draws`` draws from the ``corpus``, patches of ``side`` pixels across or of what it has, labelled by the
+    full-reference network in ``labels``."""
 
     corpus: Path
     labels: Path
@@ -60,7 +60,10 @@ def pseudo_samples(
     """Draw, label and describe. Raises InputError for a corpus and ModelError for a label file that cannot be used."""
     labeller, calibration = read_labeller(options.labels)
     frames = max(network.frames for network in networks)
-    shows = Shows(load_corpus(options.corpus), GROUPS, SLOTS, frames, options.side, options.seed)
+    shards = load_corpus(options.corpus)
+    side = min(options.side, *(shard.side for shard in shards))
+    slots = max(1, min(SLOTS, *(len(shard.usable(frames)) for shard in shards)))
+    shows = Shows(shards, GROUPS, slots, frames, side, options.seed)
     corpus = hashlib.sha256((options.corpus / MANIFEST_NAME).read_bytes()).hexdigest()
     rows: list[list[Array]] = [[] for _ in networks]
     mos: list[float] = []
@@ -70,8 +73,8 @@ def pseudo_samples(
         with torch.no_grad():
             scores = calibration.by_place(batch_distances(labeller, shown.batch).exp())
         mos += [1 + float(score) / 25 for score in scores] + [5.0] * GROUPS
-        contents += [name for name in shown.batch.contents for _ in range(SLOTS)] + [*shown.batch.contents]
-        digest = f"{corpus} {options.seed} {index} {GROUPS} {SLOTS} {options.side}"
+        contents += [name for name in shown.batch.contents for _ in range(slots)] + [*shown.batch.contents]
+        digest = f"{corpus} {options.seed} {index} {GROUPS} {slots} {side}"
 
         def measure(some: Sequence[FrozenNetwork], shown: Shown = shown) -> list[Array]:
             return _features(some, shown, views)

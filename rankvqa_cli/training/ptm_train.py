@@ -101,8 +101,8 @@ def train_ptm(
         data, blocks, lambda files, sizes: cache.matrices(networks, files, _counted(len(files), say), sizes)
     )
     if data.drawn is not None:
-        say(f"{data.drawn.draws} draws from {str(data.drawn.corpus)!r}")
         drawn = pseudo_samples(data.drawn, networks, ensemble.views, cache)
+        say(f"features of {len(drawn.mos)} patches of {str(data.drawn.corpus)!r}")
         samples = _joined(samples, drawn, data.pseudo_weight)
     folder.mkdir(parents=True, exist_ok=True)
 

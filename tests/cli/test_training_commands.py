@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +65,40 @@ def folder(ffmpeg: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_trained_model_scores(folder: Path) -> None:
     scored = vqa("-m", "one.safetensors", "-i", "sources/a.mkv", "-ref", "sources/a.mkv", cwd=folder)
     assert scored.stdout == "100.0000\n", scored.stderr
+
+
+def test_an_ensemble_learns_from_a_corpus_beside_people(folder: Path) -> None:
+    (folder / "pool").mkdir()
+    shutil.copy(folder / "one.safetensors", folder / "pool")
+    with (folder / "mos.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = ["distorted,mos,content"]
+    for row in rows:
+        for more in (-0.1, 0, 0.1):
+            copied = shutil.copy(folder / row["distorted"], folder / "pool" / f"{len(lines)}.jpg")
+            lines.append(f"{copied},{float(row['mos']) + more},{row['content']}")
+    (folder / "rated.csv").write_text("\n".join(lines))
+    chosen = vqa(
+        *["select-models", "--data", "rated.csv", "--pool", "pool", "--members", "1", "--see", "crops"],
+        *["--crop", "224", "--screen", "264", "-o", "chosen.json"],
+        cwd=folder,
+    )
+    assert chosen.returncode == 0, chosen.stderr
+    train = ["train", "--model", "ptm", "--data", "rated.csv", "--ensemble", "chosen.json", "--seeds", "1"]
+    taught = vqa(
+        *[*train, "--steps", "5", "--components", "1", "--joint", "--corpus", "corpus"],
+        *["--labels", "one.safetensors", "--draws", "1", "-o", "taught.json"],
+        cwd=folder,
+    )
+    assert taught.returncode == 0, taught.stderr
+    assert "30 patches of 'corpus'" in taught.stderr
+    said = json.loads((folder / "taught.json").read_text())
+    assert said["views"]["lines"] == 264
+    assert "and 30 labels of a teacher" in said["provenance"]
+    scored = vqa("-m", "taught.json", "-i", "sources/a.mkv", cwd=folder)
+    assert 0 <= float(scored.stdout) <= 100, scored.stderr
+    alone = vqa(*train, "--corpus", "corpus", "-o", "x.json", cwd=folder)
+    assert (alone.returncode, "belong together" in alone.stderr) == (2, True)
 
 
 def test_corpus_is_not_made_twice(folder: Path) -> None:
