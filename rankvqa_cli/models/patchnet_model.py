@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, ParamSpec, TypeVar
@@ -100,12 +101,18 @@ class PatchNetModel:
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.keep_maps = False
         self.device = torch.device("cpu")
+        self._exact: PatchNet | None = None
         self._workers: ThreadPoolExecutor | None = None
         self._threads = 1
 
     def to(self, device: torch.device, dtype: torch.dtype) -> PatchNetModel:
-        """See FullReferenceModel. The readout and the filters on planes stay in float32 whatever ``dtype`` is."""
+        """See FullReferenceModel. The readout, the filters on planes and all that measures the reserve stay in float32
+        whatever ``dtype`` is: a smooth picture's reserve is less than what bfloat16 rounds away and adds."""
         self.device = device
+        if dtype == torch.float32:
+            self._exact = None
+        else:
+            self._exact = (self._exact or copy.deepcopy(self.network)).to(device=device)
         self.network.to(device=device, dtype=dtype)
         exact = ("detail_luma", "detail_chroma", "luma8", "chroma16", "readout")
         for name in exact:
@@ -193,8 +200,10 @@ class PatchNetModel:
         stem = torch.bfloat16 if halved else torch.float32
         described = network.features(*self._planes(reference, chunk, stem), units)
         if middle is not None:
-            one = slice(middle, middle + 1)
-            reserve = network.reserve_energies(Features(*(each[one] for each in described)), units)[0]
+            one = Features(*(each[middle : middle + 1] for each in described))
+            if self._exact is not None:
+                one = self._exact.features(one.luma.float(), one.chroma.float(), units)
+            reserve = (self._exact or network).reserve_energies(one, units)[0]
         seen = []
         for clip in distorted:
             features = network.features(*self._planes(clip, chunk, stem), units)

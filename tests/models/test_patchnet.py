@@ -87,6 +87,16 @@ def test_identical_clips_are_exactly_100(dtype: torch.dtype, layout: FrameFormat
     assert other.score < 100.0
 
 
+def test_the_reserve_is_exact_in_every_precision() -> None:
+    clip = make_clip(seed=1)
+    model = make_model()
+    exact, (fine,) = model.observe(clip, [make_clip(seed=2)])
+    for _ in range(2):  # however often it is moved
+        reserve, (coarse,) = model.to(torch.device("cpu"), torch.bfloat16).observe(clip, [make_clip(seed=2)])
+        torch.testing.assert_close(reserve, exact, rtol=1e-5, atol=1e-6)
+        assert float((coarse / fine - 1).abs().max()) > 1e-4
+
+
 def test_several_encodes_score_as_alone() -> None:
     model = make_model()
     clips = [make_clip(seed=seed) for seed in range(4)]
