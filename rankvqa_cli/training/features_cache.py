@@ -80,7 +80,7 @@ class FeatureCache:
     ) -> list[Array]:
         return self.remembered(
             networks,
-            _digest(file),
+            digest_of(file),
             frames,
             sampling,
             lambda some: self._measured(some, file, frames, sampling),
@@ -126,7 +126,8 @@ class FeatureCache:
         return [np.asarray((total / count).float().numpy()) for total in sums]
 
 
-def _digest(file: Path) -> str:
+def digest_of(file: Path) -> str:
+    """sha256 of what the file holds. Raises InputError where it cannot be read."""
     try:
         with file.open("rb") as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -185,13 +185,8 @@ def leave_out(samples: Samples, options: FusingOptions, seeds: Sequence[int]) ->
     count, members = len(samples.mos), len(samples.features)
     quality = np.full((len(seeds), count), np.nan)
     own = np.zeros((count, members))
-    people = dict(
-        zip(
-            samples.rows(samples.judged).contents,
-            folds_of(samples.rows(samples.judged).contents),
-            strict=True,
-        )
-    )
+    rated = samples.rows(samples.judged).contents
+    people = dict(zip(rated, folds_of(rated), strict=True))
     folds = np.array([people.get(name, -1) for name in samples.contents])
     taught = None
     if not samples.judged.all() and (folds[~samples.judged] < 0).all():  # the same for every fold

@@ -6,8 +6,7 @@ quality. A corpus has as many contents and versions as one cares to draw, and th
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from rankvqa_cli.models.ptm.contract import FrozenNetwork
 from rankvqa_cli.models.ptm.views import Moment, Views
 from rankvqa_cli.training.datasets import load_corpus
 from rankvqa_cli.training.expert_data import Shown, Shows
-from rankvqa_cli.training.features_cache import FeatureCache, Sampling
+from rankvqa_cli.training.features_cache import FeatureCache, Sampling, digest_of
 from rankvqa_cli.training.labeller import read_labeller
 from rankvqa_cli.training.manifest import MANIFEST_NAME
 from rankvqa_cli.training.tasks import batch_distances
@@ -55,7 +54,6 @@ def pseudo_samples(
     networks: Sequence[FrozenNetwork],
     views: Views,
     cache: FeatureCache,
-    advance: Callable[[int], None] = lambda _: None,
 ) -> PseudoSamples:
     """Draw, label and describe. Raises InputError for a corpus and ModelError for a label file that cannot be used."""
     labeller, calibration = read_labeller(options.labels)
@@ -64,7 +62,7 @@ def pseudo_samples(
     side = min(options.side, *(shard.side for shard in shards))
     slots = max(1, min(SLOTS, *(len(shard.usable(frames)) for shard in shards)))
     shows = Shows(shards, GROUPS, slots, frames, side, options.seed)
-    corpus = hashlib.sha256((options.corpus / MANIFEST_NAME).read_bytes()).hexdigest()
+    corpus = digest_of(options.corpus / MANIFEST_NAME)
     rows: list[list[Array]] = [[] for _ in networks]
     mos: list[float] = []
     contents: list[str] = []
@@ -83,7 +81,6 @@ def pseudo_samples(
             rows, cache.remembered(networks, digest, frames, Sampling(), measure), strict=True
         ):
             found.append(each)
-        advance(len(shown.versions))
     return PseudoSamples(
         [np.concatenate(found) for found in rows],
         np.array(mos),

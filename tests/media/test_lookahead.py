@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import MakeClip
+from read_frames import frames_of
 
 from rankvqa_cli.media import lookahead
 from rankvqa_cli.media.lookahead import HeldReader, Lookahead, Thumbnails
@@ -12,14 +13,6 @@ from rankvqa_cli.media.reader import FrameReader
 from rankvqa_cli.types import PlannedInput
 
 from .reading import DEFAULTS, alone, look
-
-
-def frames_of(reader: FrameReader) -> list[bytes]:
-    buffer = bytearray(reader.format.frame_bytes)
-    frames = []
-    while reader.read_into(memoryview(buffer)):
-        frames.append(bytes(buffer))
-    return frames
 
 
 @pytest.fixture(params=["yuv420p", "yuv420p10le"])

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from read_frames import frames_of
 
 from rankvqa_cli.media.plan import make_plan
 from rankvqa_cli.media.probe import probe
@@ -25,14 +26,6 @@ def plan(make_clip: Callable[..., Path]) -> ComparisonPlan:
         for name in ("a.mkv", "b.mkv")
     ]
     return make_plan(infos[0], infos[1:], OPTIONS)
-
-
-def frames_of(reader: FrameReader) -> list[bytes]:
-    buffer = bytearray(reader.format.frame_bytes)
-    frames = []
-    while reader.read_into(memoryview(buffer)):
-        frames.append(bytes(buffer))
-    return frames
 
 
 def never() -> bool:
