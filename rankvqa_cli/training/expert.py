@@ -60,7 +60,8 @@ def train_expert(
     training, held_out = split_by_content(load_corpus(corpus), options.fold, options.folds)
     say(f"training on {len(training)} sources, holding out {', '.join(s.name for s in held_out) or 'none'}")
     sizes = options.groups, options.slots, config.frames, options.crop
-    shows = Shows(training, *sizes, options.loop.seed)
+    least = LEAST_SIDE if options.task == "content" else 64
+    shows = Shows(training, *sizes, options.loop.seed, graded=True, least=least)
     pretext = _pretext(options, shows)
     config = replace(config, outputs=pretext.outputs)
     torch.manual_seed(options.loop.seed)
@@ -68,7 +69,7 @@ def train_expert(
     if options.start is not None:
         _begin_with(network, options.start)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task = ExpertTask(network, pretext, shows, Shows(held_out, *sizes, 0) if held_out else None)
+    task = ExpertTask(network, pretext, shows, Shows(held_out, *sizes, 0, least=least) if held_out else None)
     task.module.load_state_dict(fit(task, options.loop, run, say, _settings(corpus, options)))
     header = ModelFile(
         name=name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,8 +19,15 @@ from rankvqa_cli.training.versions import Version
 
 #: How far a patch is reduced and enlarged again, at most: a 360-line encode on a 2160-line screen.
 MOST_ZOOM = 6.0
+#: How many times every other draw is reduced, at most: large sources are watched on smaller screens, and a corpus of
+#: small ones would never show how sharp a picture can be.
+MOST_REDUCED = 2.0
+#: Sides of patches are multiples of this, the coarsest step of an expert's trunk.
+STEP = 32
 #: What a patch's values are raised to, at most and as its inverse: cameras and grades differ.
 GAMMA = 1.25
+#: How much a source's contrast and saturation are changed, at least and at most, and its brightness in code values.
+CONTRAST, SATURATION, BRIGHTNESS = (0.6, 1.15), (0.0, 1.4), 24.0
 #: How a clip's frames are put together: one after the other, standing still, every other one lost, in no order, at
 #: twice the speed, brighter and darker in turn.
 PLAYS = ("straight", "frozen", "dropped", "shuffled", "fast", "flicker")
@@ -45,13 +52,23 @@ class Shown:
 class Shows:
     """Draws what is shown, by number and seed alone.
 
-    Patches are seen as they are, or, where they are large enough, every other time at half their size, as where a large
-    encode is watched on a smaller screen; and half of the encodes are reduced and enlarged again by any factor up to
-    MOST_ZOOM, the same one for a slot. Clips of ``frames`` frames are played in one of PLAYS' ways.
+    Patches are seen as they are, ``crop`` pixels across, or every other time reduced, but to no less than ``least``
+    pixels; and half of the encodes are reduced and enlarged again by any factor up to MOST_ZOOM, the same one for a
+    slot. ``graded`` gives each source and its encodes another contrast, brightness and colours: contents are few, and
+    quality is not in them. Clips of ``frames`` frames are played in one of PLAYS' ways.
     """
 
     def __init__(
-        self, shards: Sequence[SourceShard], groups: int, slots: int, frames: int, crop: int, seed: int
+        self,
+        shards: Sequence[SourceShard],
+        groups: int,
+        slots: int,
+        frames: int,
+        crop: int,
+        seed: int,
+        *,
+        graded: bool = False,
+        least: int = 64,
     ) -> None:
         read = 1 if frames == 1 else 2 * frames - 1  # twice the speed takes every other one
         for shard in shards:
@@ -60,25 +77,30 @@ class Shows:
                     f"the clips of {shard.name!r} have {shard.reference.shape[1]} frames, {read} are needed"
                 )
         options = BatchOptions(groups=groups, slots=slots, frames=read, colour=0.0, crop=crop)
-        self._frames, self._seed = frames, seed
+        self._frames, self._seed, self._graded = frames, seed, graded
         self._near = Sampler(shards, options, seed)
-        side = min(shard.side for shard in shards)
-        self._far = Sampler(shards, replace(options, crop=2 * crop), seed) if 2 * crop <= side else None
+        wide = min(2 * crop, *(shard.side for shard in shards))
+        self._far = Sampler(shards, replace(options, crop=wide), seed)
+        lowest = max(least, math.ceil(wide / MOST_REDUCED))
+        self._sides = range(-(-lowest // STEP) * STEP, min(crop, wide - 1) + 1, STEP)
 
     def draw(self, index: int) -> Shown:
         rng = np.random.default_rng([self._seed, index, 1])
-        far = bool(index % 2) and self._far is not None
-        batch = (self._far if far and self._far is not None else self._near).batch(index)
+        far = bool(index % 2 and self._sides)
+        batch = (self._far if far else self._near).batch(index)
+        reduced = 1.0
         if far:
-            batch = replace(batch, reference=_half(*batch.reference), distorted=_half(*batch.distorted))
+            side = int(rng.choice(self._sides))
+            reduced = batch.reference[0].shape[-1] / side
+            batch = _changed(batch, lambda luma, chroma: _sized(luma, chroma, side))
+        if self._graded:
+            batch = graded(batch, rng)
         zooms = np.exp(rng.uniform(math.log(1.2), math.log(MOST_ZOOM), batch.slots))
         zooms[rng.random(batch.slots) < 0.5] = 1.0
         batch = zoomed(batch, zooms.tolist())
         versions: tuple[Version | None, ...] = (*batch.versions, *([None] * batch.groups))
         shares = [coded_scale(version) for version in batch.versions]
-        left = [
-            min(1.0, share * (2 if far else 1)) / zooms[i % batch.slots] for i, share in enumerate(shares)
-        ]
+        left = [min(1.0, share * reduced) / zooms[i % batch.slots] for i, share in enumerate(shares)]
         gammas = GAMMA ** torch.from_numpy(rng.uniform(-1, 1, len(versions))).float()
         pictures = torch.cat([_pictures(batch, batch.distorted), _pictures(batch, batch.reference)])
         played = None
@@ -134,8 +156,37 @@ def zoomed(batch: Batch, zooms: Sequence[float]) -> Batch:
     return replace(batch, distorted=(luma, chroma))
 
 
-def _half(luma: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:
-    side = luma.shape[-1] // 2
+def graded(batch: Batch, rng: np.random.Generator) -> Batch:
+    """Every source with a contrast, a brightness and colours of its own, and its encodes with the same."""
+    count = batch.groups
+    contrast, saturation = (rng.uniform(*limits, count) for limits in (CONTRAST, SATURATION))
+    brightness = rng.uniform(-BRIGHTNESS, BRIGHTNESS, count)
+    signs = rng.choice([-1.0, 1.0], (2, count))
+    swapped = rng.random(count) < 0.5
+
+    def change(luma: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:
+        found = []
+        for g, (y, c) in enumerate(zip(luma.chunk(count), chroma.chunk(count), strict=True)):
+            gains = torch.from_numpy(saturation[g] * signs[:, g]).float().view(1, 2, 1, 1)
+            centred = (c.flip(1) if swapped[g] else c).float() - 128
+            found.append(
+                (
+                    ((y.float() - 126) * float(contrast[g]) + 126 + float(brightness[g])).clamp_(16, 235),
+                    (centred * gains + 128).clamp_(16, 240),
+                )
+            )
+        return torch.cat([y for y, _ in found]).round_().byte(), torch.cat(
+            [c for _, c in found]
+        ).round_().byte()
+
+    return _changed(batch, change)
+
+
+def _changed(batch: Batch, change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Batch:
+    return replace(batch, reference=change(*batch.reference), distorted=change(*batch.distorted))
+
+
+def _sized(luma: Tensor, chroma: Tensor, side: int) -> tuple[Tensor, Tensor]:
     return _resized(luma.unsqueeze(1), side).squeeze(1), _resized(chroma, side // 2)
 
 

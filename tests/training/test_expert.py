@@ -21,7 +21,7 @@ from rankvqa_cli.models.ptm.native import NativeNetwork
 from rankvqa_cli.models.store import read_model
 from rankvqa_cli.training.datasets import SourceShard, load_corpus
 from rankvqa_cli.training.expert import ExpertOptions, train_expert
-from rankvqa_cli.training.expert_data import PLAYS, Shows, coded_scale, play, zoomed
+from rankvqa_cli.training.expert_data import PLAYS, Shows, coded_scale, graded, play, zoomed
 from rankvqa_cli.training.expert_tasks import CODED, KINDS, Content, Distortion, ExpertTask, Motion, Rank
 from rankvqa_cli.training.frozen import FrozenNetworks
 from rankvqa_cli.training.loop import LoopOptions
@@ -49,7 +49,7 @@ def test_what_is_shown_depends_on_number_and_seed_alone(shards: list[SourceShard
     for index in (4, 5):
         one, same = shows.draw(index), other.draw(index)
         assert torch.equal(one.pictures, same.pictures)
-        assert one.pictures.shape == (GROUPS * SLOTS + GROUPS, 3, CROP, CROP)
+        assert one.pictures.shape[:2] == (GROUPS * SLOTS + GROUPS, 3)
         assert 0 <= float(one.pictures.min()) <= float(one.pictures.max()) <= 1
     assert not torch.equal(shows.draw(4).pictures, shows.draw(6).pictures)
 
@@ -62,6 +62,27 @@ def test_references_come_last_and_have_all_of_their_resolution(shows: Shows) -> 
         assert version is not None
         assert left <= math.log2(coded_scale(version)) + 1e-6
     assert any(float(shows.draw(index).bandwidth.min()) < -1 for index in range(6))
+
+
+def test_every_other_draw_is_reduced(shards: list[SourceShard]) -> None:
+    side = min(shard.side for shard in shards)
+    shows = Shows(shards, GROUPS, SLOTS, 1, side, seed=3)
+    assert {shows.draw(index).pictures.shape[-1] for index in (0, 2, 4)} == {side}
+    reduced = [shows.draw(index) for index in (1, 3, 5)]
+    assert all(side / 2 <= shown.pictures.shape[-1] < side for shown in reduced)
+    assert Shows(shards, GROUPS, SLOTS, 1, side, seed=3, least=side).draw(1).pictures.shape[-1] == side
+
+
+def test_a_source_and_its_encodes_are_graded_alike(shows: Shows) -> None:
+    batch = shows.draw(0).batch
+    same = replace(batch, distorted=tuple(x.repeat_interleave(SLOTS, 0) for x in batch.reference))
+    changed = graded(same, np.random.default_rng(5))
+    for before, reference, encodes in zip(batch.reference, changed.reference, changed.distorted, strict=True):
+        assert torch.equal(reference.repeat_interleave(SLOTS, 0), encodes)
+        assert not torch.equal(reference, before)
+    spreads = changed.reference[0].float().std(dim=(1, 2)) / batch.reference[0].float().std(dim=(1, 2))
+    assert 0.5 < float(spreads.min()) < float(spreads.max()) < 1.2
+    assert float(spreads.max() - spreads.min()) > 0.01  # each source its own way
 
 
 def test_zooming_takes_detail_from_its_slot_alone(shows: Shows, shards: list[SourceShard]) -> None:
