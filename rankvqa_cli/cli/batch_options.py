@@ -14,6 +14,7 @@ import click
 from rankvqa_cli.cli import options
 from rankvqa_cli.cli.options import Function, option, stack
 from rankvqa_cli.cli.rawvideo import RawOptions, raw_formats
+from rankvqa_cli.cli.score import one_thread_for_numpy
 from rankvqa_cli.cli.talk import Talk
 from rankvqa_cli.errors import UsageError
 
@@ -132,6 +133,7 @@ def batch_options(function: Function) -> Function:
         pool: str,
         **rest: Any,
     ) -> Any:
+        one_thread_for_numpy()
         from rankvqa_cli.batch.options import ScoreOptions
 
         if duration == 0.0:

@@ -164,9 +164,10 @@ def command(
     networks = {
         name: network.to(where.device, where.dtype) for name, network in open_pools(pools, threads).items()
     }
-    if 0 < lines < 64:
-        raise click.UsageError("--screen has at least 64 lines, or is 0")
-    views = Views(crop=crop, lines=lines, seen=see)  # type: ignore[arg-type]
+    try:
+        views = Views(crop=crop, lines=lines, seen=see)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise UsageError(f"--see, --crop or --screen: {error}") from error
     features = FeatureCache(cache or out.with_suffix(".features"), views, Sampling(size, sample)).matrices(
         list(networks.values()),
         [each.distorted for each in rows],

@@ -126,20 +126,7 @@ def command(
     device: str,
     precision: str,
     threads: int | None,
-    ensemble: Path | None,
-    pseudo: Path | None,
-    pseudo_weight: float,
-    size: tuple[int, int] | None,
-    sample: float,
-    seeds: int,
-    weighting: str,
-    icid: tuple[float, float, float],
-    ablate: bool,
-    components: int,
-    mean: bool,
-    joint: bool,
-    drawn_from: Path | None,
-    draws: int,
+    ptm: PtmArguments,
     task: str | None,
     labels: Path | None,
 ) -> None:
@@ -156,23 +143,7 @@ def command(
     """
     refuse_foreign(name == PTM)
     if name == PTM:
-        own = PtmArguments(
-            ensemble,
-            pseudo,
-            pseudo_weight,
-            size,
-            sample,
-            seeds,
-            weighting,
-            icid,
-            ablate,
-            components,
-            mean,
-            joint,
-            drawn_from,
-            draws,
-        )
-        train_ptm(corpus, out, run, cache, steps, rate, seed, threads, labels, own)
+        train_ptm(corpus, out, run, cache, steps, rate, seed, threads, labels, ptm)
         return
     require_task(name, task, labels)
     teacher = name == TEACHER

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -13,28 +14,9 @@ from rankvqa_cli.cli import rated_options
 from rankvqa_cli.cli.training_options import FILE, FOLDER
 
 PTM = "ptm"
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 #: Options of ``train`` that mean something here too; the others are for training on a corpus.
 SHARED = frozenset({"name", "corpus", "out", "run", "cache", "steps", "rate", "seed", "threads", "labels"})
-OWN = frozenset(
-    {
-        "ensemble",
-        "pseudo",
-        "pseudo_weight",
-        "size",
-        "sample",
-        "seeds",
-        "weighting",
-        "icid",
-        "ablate",
-        "components",
-        "mean",
-        "joint",
-        "drawn_from",
-        "draws",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -57,8 +39,16 @@ class PtmArguments:
     draws: int
 
 
-def ptm_options(function: Function) -> Function:
-    """The options of PtmArguments, one parameter each."""
+OWN = frozenset(each.name for each in fields(PtmArguments))
+
+
+def ptm_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options of PtmArguments, which the command gets as one argument, ``ptm``."""
+
+    @functools.wraps(function)
+    def gathered(**given: Any) -> Any:
+        return function(ptm=PtmArguments(**{name: given.pop(name) for name in OWN}), **given)
+
     positive = click.FloatRange(0)
     stack = (
         click.option("--ensemble", type=FILE, help="ptm: the ensemble that 'vqa-score select-models' wrote."),
@@ -93,7 +83,9 @@ def ptm_options(function: Function) -> Function:
             "--mean", is_flag=True, help="ptm: reduce it to the plain mean of its features as well."
         ),
         click.option(
-            "--joint", is_flag=True, help="ptm: and to its share in one ridge regression on all members."
+            "--joint",
+            is_flag=True,
+            help="ptm: add one ridge regression on all members to what the head says.",
         ),
         click.option(
             "--corpus",
@@ -109,9 +101,10 @@ def ptm_options(function: Function) -> Function:
             help="ptm: of 36 patches each, or fewer.",
         ),
     )
+    decorated: Callable[..., Any] = gathered
     for option in reversed(stack):
-        function = option(function)
-    return function
+        decorated = option(decorated)
+    return decorated
 
 
 def refuse_foreign(ptm: bool) -> None:
@@ -145,6 +138,10 @@ def train(
         )
     if arguments.components == 0 and not arguments.mean:
         raise click.UsageError("--components 0 leaves nothing of the features: give --mean with it")
+    if arguments.joint and arguments.components == 0:
+        raise click.UsageError(
+            "--joint needs --components of at least 1: members are regressed by themselves, too"
+        )
     if (arguments.drawn_from is None) != (labels is None):
         raise click.UsageError(
             "--corpus and --labels belong together: patches, and the network that scores them"

@@ -218,7 +218,7 @@ def _projected(
     Fitted to their own samples they would know the label better than they ever will again, and the head would trust
     them.
     """
-    projected = [torch.zeros(len(label), fusion.config.columns) for _ in inputs]
+    projected = [torch.zeros(len(label), fusion.config.width) for _ in inputs]
     if len(np.unique(folds)) > 1:
         for fold in np.unique(folds):
             held = torch.from_numpy(folds == fold)

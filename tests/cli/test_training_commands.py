@@ -99,6 +99,8 @@ def test_an_ensemble_learns_from_a_corpus_beside_people(folder: Path) -> None:
     assert 0 <= float(scored.stdout) <= 100, scored.stderr
     alone = vqa(*train, "--corpus", "corpus", "-o", "x.json", cwd=folder)
     assert (alone.returncode, "belong together" in alone.stderr) == (2, True)
+    bare = vqa(*train, "--components", "0", "--mean", "--joint", "-o", "x.json", cwd=folder)
+    assert (bare.returncode, "--joint needs" in bare.stderr) == (2, True)
 
 
 def test_corpus_is_not_made_twice(folder: Path) -> None:

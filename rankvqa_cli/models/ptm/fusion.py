@@ -19,10 +19,13 @@ class FusionConfig:
 
     A member's features are ``blocks`` equal parts (see ``Views``). Each is standardised and projected to ``components``
     numbers by ridge regressions of as many strengths, with ``mean`` also to the plain mean of its features, which
-    no sample's label has a part in. With ``joint`` its share in one ridge regression on all members side by side comes
-    to these. Together they pass two fully connected layers of ``hidden`` and
-    ``latent`` units, each with normalisation and GELU. So few numbers: there are thousands of features and some hundred
-    samples of a handful of contents, and what tells contents apart tells nothing of quality.
+    no sample's label has a part in. Together they pass two fully connected layers of ``hidden`` and ``latent`` units,
+    each with normalisation and GELU. So few numbers: there are thousands of features and some hundred samples of a
+    handful of contents, and what tells contents apart tells nothing of quality.
+
+    With ``joint`` one ridge regression on all members side by side goes past the layers straight to the quality, and
+    each member's own regression to its own: normalisation keeps what members say from adding up, and a regression on
+    many contents needs no more than to be added up.
     """
 
     inputs: list[int]
@@ -40,6 +43,8 @@ class FusionConfig:
             raise ValueError("every member needs one length and one weight")
         if not 1 - self.mean <= self.components <= len(SHRINKAGES):
             raise ValueError(f"components must be 1 to {len(SHRINKAGES)}, or 0 beside the mean")
+        if self.joint and not self.components:
+            raise ValueError("joint needs components: a member's own quality is regressed, too")
         if any(length % self.blocks for length in self.inputs):
             raise ValueError("a member's features do not fall into as many blocks")
         if any(w < 0 for w in self.weights) or abs(sum(self.weights) - 1) > 1e-6:
@@ -47,8 +52,13 @@ class FusionConfig:
 
     @property
     def columns(self) -> int:
-        """How many numbers a member's features are projected to."""
-        return (self.components + self.mean) * self.blocks + self.joint
+        """How many numbers of a member pass its layers; with ``joint``, its share comes after them."""
+        return (self.components + self.mean) * self.blocks
+
+    @property
+    def width(self) -> int:
+        """How many numbers a member's features are projected to: columns, and the share where there is one."""
+        return self.columns + self.joint
 
 
 @dataclass(frozen=True)
@@ -74,10 +84,11 @@ class Fusion(nn.Module):
         self.config = config
         for i, length in enumerate(config.inputs):
             self.register_buffer(f"centre{i}", torch.zeros(length))
-            self.register_buffer(f"projection{i}", torch.zeros(length, config.columns))
+            self.register_buffer(f"projection{i}", torch.zeros(length, config.width))
         self.register_buffer("weights", torch.tensor(config.weights, dtype=torch.float32))
         self.transforms = nn.ModuleList(_transform(config) for _ in config.inputs)
         self.head = nn.Linear(config.latent, 1)
+        self.gain = nn.Parameter(torch.ones(())) if config.joint else None
 
     def fit(self, features: Sequence[Tensor], label: Tensor) -> None:
         """Set centres and projections from training samples: one (N, D) a member, and their ``label`` (N,).
@@ -104,12 +115,12 @@ class Fusion(nn.Module):
 
     def _shares(self, standard: Sequence[Tensor], y: Tensor) -> list[Tensor]:
         """(D, 1) a member: its part of the ridge regression on all of them, shrunk least."""
-        whole = _ridge(torch.cat(list(standard), dim=1), y, len(SHRINKAGES)).sum(dim=1, keepdim=True)
+        whole = _ridge(torch.cat(list(standard), dim=1), y, SHRINKAGES[-1:])
         return list(torch.split(whole, [x.shape[1] for x in standard]))
 
     def _projection(self, x: Tensor, y: Tensor) -> Tensor:
         """(D, components and mean) of one block, standardised (N, D)."""
-        found = [_ridge(x, y, self.config.components)] if self.config.components else []
+        found = [_ridge(x, y, SHRINKAGES[: self.config.components])] if self.config.components else []
         if self.config.mean:
             found.append(x.new_full((x.shape[1], 1), 1 / x.shape[1]))
         return torch.cat(found, dim=1)
@@ -119,16 +130,24 @@ class Fusion(nn.Module):
         return self.joined([self.projected(i, each) for i, each in enumerate(features)])
 
     def projected(self, member: int, features: Tensor) -> Tensor:
-        """(N, D) -> (N, columns): all that is not trained."""
+        """(N, D) -> (N, width): all that is not trained."""
         return (features - self.get_buffer(f"centre{member}")) @ self.get_buffer(f"projection{member}")
 
     def joined(self, projected: Sequence[Tensor]) -> Fused:
-        """The trained part: one (N, columns) a member."""
-        vectors = torch.stack(
-            [f(x) for f, x in zip(self.transforms, projected, strict=True)], dim=1
-        )  # N, M, L
+        """The trained part: one (N, width) a member."""
+        seen = [x[:, : self.config.columns] for x in projected]
+        vectors = torch.stack([f(x) for f, x in zip(self.transforms, seen, strict=True)], dim=1)  # N, M, L
         fused = (vectors * self.weights[:, None]).sum(dim=1)  # N, L
-        return Fused(self._quality(fused), self._quality(vectors), vectors, fused)
+        quality, own = self._quality(fused), self._quality(vectors)
+        if self.gain is not None:
+            quality = quality + 25 * self.gain * torch.stack([x[:, -1] for x in projected]).sum(dim=0)
+            own = own + 25 * self.gain * torch.stack([self._regressed(x) for x in seen], dim=1)
+        return Fused(quality, own, vectors, fused)
+
+    def _regressed(self, projected: Tensor) -> Tensor:
+        """(N, columns) -> (N,): what a member's own regressions add up to, the mean over its blocks."""
+        blocks = projected.reshape(len(projected), self.config.blocks, -1)
+        return blocks[..., : self.config.components].sum(dim=2).mean(dim=1)
 
     def _quality(self, vectors: Tensor) -> Tensor:
         head: Tensor = self.head(vectors)
@@ -157,14 +176,15 @@ def _diagonal(blocks: Sequence[Tensor]) -> Tensor:
     return out
 
 
-def _ridge(x: Tensor, y: Tensor, components: int) -> Tensor:
-    """(D, components) to multiply centred ``x`` (N, D) with: ridge regression at the first of SHRINKAGES, then what
-    each weaker one adds."""
+def _ridge(x: Tensor, y: Tensor, penalties: Sequence[float]) -> Tensor:
+    """(D, penalties) to multiply centred ``x`` (N, D) with: ridge regression at the first of ``penalties``, times D,
+    then what each weaker one adds."""
     short = x.shape[1] < x.shape[0]  # the smaller of the two matrices says the same
-    values, vectors = torch.linalg.eigh(x.T @ x if short else x @ x.T)
-    target = vectors.T @ (x.T @ y if short else y)
+    gram, target = (x.T @ x, x.T @ y) if short else (x @ x.T, y)
     found = []
-    for penalty in SHRINKAGES[:components]:
-        solved = vectors @ (target / (values.clamp_min(0) + penalty * x.shape[1]))
+    for penalty in penalties:
+        shrunk = gram.clone()
+        shrunk.diagonal().add_(penalty * x.shape[1])
+        solved = torch.cholesky_solve(target[:, None], torch.linalg.cholesky(shrunk))[:, 0]
         found.append(solved if short else x.T @ solved)
     return torch.stack([found[0], *(b - a for a, b in pairwise(found))], dim=1)

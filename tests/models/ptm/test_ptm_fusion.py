@@ -49,6 +49,24 @@ def test_the_mean_of_a_block_is_taken_as_it_is() -> None:
         made([6], [1.0], components=0)
 
 
+def test_joint_goes_past_the_layers_and_adds_up() -> None:
+    generator = torch.Generator().manual_seed(4)
+    x = [torch.randn(60, 3, generator=generator), torch.randn(60, 4, generator=generator)]
+    y = x[0][:, 0] + x[1][:, 1] - x[1][:, 2]
+    fusion = made([3, 4], [0.3, 0.7], components=2, joint=True)
+    fusion.fit(x, y)
+    fused, plain = fusion(x), made([3, 4], [0.3, 0.7], components=2)
+    plain.load_state_dict(fusion.state_dict() | plain.state_dict(), strict=False)
+    plain.fit(x, y)
+    shares = torch.stack([fusion.projected(i, each)[:, -1] for i, each in enumerate(x)])
+    torch.testing.assert_close(fused.quality, plain(x).quality + 25 * shares.sum(dim=0))
+    regressed = torch.stack([plain.projected(i, each).sum(dim=1) for i, each in enumerate(x)], dim=1)
+    torch.testing.assert_close(fused.own, plain(x).own + 25 * regressed)
+    assert torch.corrcoef(torch.stack([shares.sum(dim=0), y]))[0, 1] > 0.95
+    with pytest.raises(ValueError, match="joint needs components"):
+        made([3], [1.0], components=0, mean=True, joint=True)
+
+
 def test_constant_features_project_to_nothing() -> None:
     fusion = made([3, 2], [0.5, 0.5])
     fusion.fit([torch.ones(20, 3), torch.randn(20, 2)], torch.arange(20.0))
