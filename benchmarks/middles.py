@@ -19,7 +19,7 @@ from scipy.stats import spearmanr
 from rankvqa_cli.models import registry
 from rankvqa_cli.models.compute import choose
 from rankvqa_cli.models.contract import Clip
-from rankvqa_cli.training.datasets import as_clip
+from rankvqa_cli.training.planes import as_clip
 from rankvqa_cli.training.scored import ScoredSet, load_scored, planes_of
 
 ROWS, COLUMNS = slice(360, 720), slice(640, 1280)

@@ -1,14 +1,14 @@
 """STANet, RankDVQA's pooling of patch qualities over space and time by learned weights.
 
 Each frame of each patch is described by what PQANet's pyramid makes of the distorted clip: the means of its
-third and sixth feature maps over the patch, 64 + 192 channels. Two blocks of 3-D convolutions over (time,
-rows, columns) turn that volume into one number a position, and a softmax over all positions of the clip into
-weights. The released code takes the softmax over an axis of length one, which makes every weight 1; here the
-weights differ and add up to 1.
+third and sixth feature maps over the patch, 64 + 192 channels. Two blocks of 3-D convolutions turn that volume into
+one number a position, and a softmax over all positions of the clip into weights. The released code takes the softmax
+over an axis of length one, which makes every weight 1; here the weights differ and add up to 1.
 
 The channels' scales differ by three orders, and a softmax of their sum would follow the strongest few from the start.
 So each channel is seen as its relative change from the clip's mean, a new STANet weighs all positions alike, and no
-position can be made to count more than exp(2 LIMIT) times another.
+position can be made to count more than exp(2 LIMIT) times another. The convolutions span time, not space: with edges in
+view they learn at which places a few training contents were damaged (weights/LOG.md).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 #: Logits lie between minus and plus this.
-LIMIT = 1.0
+LIMIT = 0.5
 
 #: Relative changes end here, so that a lone peak in a flat channel does not drown the others.
 STRONGEST = 3.0
@@ -28,11 +28,11 @@ QUIET = 1e-2
 
 
 class _Convolution(nn.Conv3d):
-    """3 x 3 x 3. A clip's first and last frame go on beyond its ends, so that a still weighs as each of its frames
-    does; beyond a frame's edge all is as the clip's mean."""
+    """3 x 1 x 1. A clip's first and last frame go on beyond its ends, so that a still weighs as each of its frames
+    does."""
 
     def __init__(self, before: int, after: int) -> None:
-        super().__init__(before, after, 3, padding=(0, 1, 1))
+        super().__init__(before, after, (3, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(F.pad(x, (0, 0, 0, 0, 1, 1), mode="replicate"))
@@ -64,7 +64,8 @@ class STANet(nn.Module):
         size = features.abs().mean(dim=(1, 3, 4), keepdim=True)
         relative = ((features - mean) / (size + QUIET)).clamp(-STRONGEST, STRONGEST)
         volume = relative.transpose(1, 2)  # (B, channels, T, R, C)
-        logits = LIMIT * torch.tanh(self.conv3d_block2(self.conv3d_block1(volume)).squeeze(1).float() / LIMIT)
+        found = self.conv3d_block2(self.conv3d_block1(volume)).squeeze(1).float()
+        logits = LIMIT * torch.tanh(found / LIMIT)
         weights: Tensor = logits.flatten(1).softmax(dim=1)
         return weights.view(logits.shape)
 

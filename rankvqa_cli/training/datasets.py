@@ -15,13 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rankvqa_cli.errors import InputError
-from rankvqa_cli.models.contract import Clip
-from rankvqa_cli.training.degradations import blur_chroma, turn_hue
 from rankvqa_cli.training.labels import LABELS
 from rankvqa_cli.training.manifest import FORMAT, MANIFEST_NAME, check_split, is_held_out
 from rankvqa_cli.training.orders import SURE
+from rankvqa_cli.training.planes import cropped, shift_colour, to_planes
 from rankvqa_cli.training.versions import Version, version_from_json
-from rankvqa_cli.types import FrameFormat
 
 
 @dataclass(frozen=True)
@@ -228,7 +226,7 @@ class Sampler:
             whole = [shard.reference[place, view], *(shard.distorted[e, place, view] for e in chosen)]
             reference, *clips = [to_planes(clip, flips) for clip in whole]
             if o.crop is not None:
-                reference, *clips = _cropped([reference, *clips], o.crop, rng)
+                reference, *clips = cropped([reference, *clips], o.crop, rng)
             references.append(reference)
             means = np.mean([shard.labels[k][chosen, place] for k in o.labels], axis=0)
             values = np.where(shard.labels_hold[chosen], means, np.nan).tolist()
@@ -261,52 +259,3 @@ class Sampler:
             versions=tuple(versions),
             contents=tuple(self.by_content[content][0].content for content in picked),
         )
-
-
-def _cropped(
-    clips: Sequence[tuple[Tensor, Tensor]], crop: int, rng: np.random.Generator
-) -> list[tuple[Tensor, Tensor]]:
-    """The same ``crop`` pixels across of every clip's luma and chroma, on a chroma sample."""
-    side = clips[0][0].shape[-1]
-    y, x = (2 * int(rng.integers((side - crop) // 2 + 1)) for _ in range(2))
-    half = crop // 2
-    return [
-        (
-            luma[..., y : y + crop, x : x + crop].contiguous(),
-            chroma[..., y // 2 : y // 2 + half, x // 2 : x // 2 + half].contiguous(),
-        )
-        for luma, chroma in clips
-    ]
-
-
-def shift_colour(chroma: Tensor, kind: int, strength: float) -> Tensor:
-    """Chroma (F, 2, h, w) uint8 with a loss of saturation (0), a turn of hue (1) or a blur (2); strength 0 to 1."""
-    centred = chroma.float() - 128
-    if kind == 0:
-        centred = centred * (1 - strength)
-    elif kind == 1:
-        centred = turn_hue(centred, strength * 1.2)
-    else:
-        centred = blur_chroma(centred, max(1, round(strength * 16)))
-    return (centred + 128).round().clamp(16, 240).byte()
-
-
-def as_clip(luma: Tensor, chroma: Tensor) -> Clip:
-    """uint8 planes (F, H, W) and (F, 2, H / 2, W / 2) of a corpus or a scored set: 4:2:0, limited range, BT.709."""
-    form = FrameFormat(luma.shape[2], luma.shape[1], "yuv420p", 8, (2, 2), full_range=False, matrix="bt709")
-    return Clip(luma, chroma[:, 0], chroma[:, 1], form)
-
-
-def to_planes(clip: NDArray[np.uint8], flips: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
-    """(F, bytes) of a square 4:2:0 patch to luma (F, H, W) and chroma (F, 2, H/2, W/2), mirrored and transposed."""
-    frames = len(clip)
-    side = round((clip.shape[1] / 1.5) ** 0.5)
-    data = torch.from_numpy(np.array(clip))
-    luma = data[:, : side * side].view(frames, side, side)
-    chroma = data[:, side * side :].view(frames, 2, side // 2, side // 2)
-    axes = [axis for axis, flip in zip((-1, -2), flips[:2], strict=True) if flip]
-    if axes:
-        luma, chroma = luma.flip(axes), chroma.flip(axes)
-    if flips[2]:
-        luma, chroma = luma.transpose(-1, -2), chroma.transpose(-1, -2)
-    return luma.contiguous(), chroma.contiguous()

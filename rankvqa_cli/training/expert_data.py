@@ -13,8 +13,9 @@ from torch import Tensor
 
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.models import colour
-from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard, as_clip
+from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard
 from rankvqa_cli.training.encodes import Encode
+from rankvqa_cli.training.planes import as_clip
 from rankvqa_cli.training.versions import Version
 
 #: How far a patch is reduced and enlarged again, at most: a 360-line encode on a 2160-line screen.

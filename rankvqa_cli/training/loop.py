@@ -82,7 +82,8 @@ def fit(
 
     ``folder`` keeps ``checkpoint.pt``, ``curve.csv`` and ``curve.png``; a run with the same folder, options and
     ``settings`` (what else decides this training: numbers, text, lists and dicts of them) goes on from the checkpoint,
-    on a CPU in fp32 to the same bits. ``optimiser`` makes one of the module's parameters, AdamW where it is None. Moves
+    on a CPU in fp32 to the same bits. ``optimiser`` makes one of the module's parameters, AdamW where it is None; a
+    group of its parameters may have a ``share`` of the rate. Moves
     the module to the device, and seeds torch's generators before every micro-batch. Raises ModelError for a checkpoint
     of another run and for a loss that is not finite, OutputError where ``folder`` cannot be written.
     """
@@ -144,7 +145,7 @@ class _Run:
         options, world = self.options, self.world
         self.module.train()
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(step, options)
+            group["lr"] = group.get("share", 1.0) * learning_rate(step, options)
         self.optimiser.zero_grad(set_to_none=True)
         count = world.size * options.accumulate
         first = step * count + world.rank * options.accumulate

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rankvqa_cli.models.patchnet import Features, PatchNet
 from rankvqa_cli.models.patchnet_model import units_of
-from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard, to_planes
+from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard
 from rankvqa_cli.training.held_out import HELD_PLACES, measure_held_out
 from rankvqa_cli.training.losses import (
     ScoreCurve,
@@ -23,6 +23,7 @@ from rankvqa_cli.training.losses import (
     same_group,
     scale_loss,
 )
+from rankvqa_cli.training.planes import to_planes
 from rankvqa_cli.types import FrameFormat
 
 #: So many frames of a held-out clip are looked at.

@@ -39,7 +39,7 @@ def test_no_position_drowns_the_others() -> None:
     features = torch.rand(1, 4, 6, 3, 5)
     features[:, :, 0] *= 1e4
     features[0, 1, 0, 2, 2] = 1e9
-    weights = taught(6).weights(features)
+    weights = taught(6).weights(features).detach()
     assert float(weights.amax() / weights.amin()) <= math.exp(2 * LIMIT) * 1.0001
     pooling = taught(6)
     louder = features.clone()
@@ -52,6 +52,14 @@ def test_a_still_weighs_as_each_of_its_frames() -> None:
     pooling, still = taught(6), torch.rand(2, 1, 6, 3, 4)
     clip = pooling.weights(still.expand(-1, 12, -1, -1, -1))
     assert torch.allclose(clip.sum(dim=1), pooling.weights(still)[:, 0], atol=1e-6)
+
+
+def test_the_same_sight_weighs_the_same_wherever_it_is() -> None:
+    """Edges are not in view: a few training contents could teach it their places by heart."""
+    torch.manual_seed(4)
+    pooling, features = taught(6), torch.rand(2, 3, 6, 3, 4)
+    moved = pooling.weights(features.roll((1, 2), dims=(3, 4)))
+    assert torch.allclose(moved, pooling.weights(features).roll((1, 2), dims=(2, 3)), atol=1e-6)
 
 
 def test_the_score_is_the_weighted_mean() -> None:

@@ -12,18 +12,12 @@ import torch
 from rankvqa_cli.errors import InputError, ModelError
 from rankvqa_cli.models import registry
 from rankvqa_cli.models.patchnet import TINY
-from rankvqa_cli.training.datasets import (
-    BatchOptions,
-    Sampler,
-    as_clip,
-    load_corpus,
-    shift_colour,
-    split_by_content,
-)
+from rankvqa_cli.training.datasets import BatchOptions, Sampler, load_corpus, split_by_content
 from rankvqa_cli.training.held_out import HELD_PLACES
 from rankvqa_cli.training.loop import LoopOptions, learning_rate
 from rankvqa_cli.training.losses import log_distance, ranking_loss, scale_loss
 from rankvqa_cli.training.orders import SURE
+from rankvqa_cli.training.planes import as_clip, shift_colour
 from rankvqa_cli.training.student import StudentOptions, above_floor, train_student
 from rankvqa_cli.training.tasks import VALIDATED_FRAMES, RankedModule, RankingTask, score_place
 from rankvqa_cli.training.taught import student_weights

@@ -48,6 +48,19 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_group_with_a_share_of_the_rate_moves_as_much_less(tmp_path: Path) -> None:
+    """The first step of Adam is as long as the rate, whatever the gradient."""
+    task = ToyTask()
+    fast, slow = task.module[0].weight, task.module[3].weight
+    before = fast.detach().clone(), slow.detach().clone()
+    groups = [{"params": [fast, task.module[0].bias]}, {"params": [slow], "share": 0.1}]
+    one = replace(OPTIONS, steps=1, warmup=1, weight_decay=0.0)
+    fit(task, one, tmp_path, quiet, optimiser=lambda: torch.optim.AdamW(groups, lr=1.0, weight_decay=0.0))
+    moved, less = ((now - then).abs().median() for now, then in zip((fast, slow), before, strict=True))
+    assert float(moved.detach()) == pytest.approx(one.rate, rel=0.01)
+    assert float(less.detach()) == pytest.approx(0.1 * one.rate, rel=0.01)
+
+
 # Between two checkpoints, and right after one with a validation.
 @pytest.mark.parametrize("kill_at", [5, 8])
 def test_killed_and_started_again_is_the_same_to_the_bit(

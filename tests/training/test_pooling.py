@@ -20,7 +20,14 @@ from rankvqa_cli.models.stanet import STANet
 from rankvqa_cli.training.datasets import BatchOptions
 from rankvqa_cli.training.loop import LoopOptions
 from rankvqa_cli.training.observations import Observations
-from rankvqa_cli.training.pooling import PoolingData, PoolingModule, PoolingOptions, train_pooling
+from rankvqa_cli.training.pooling import (
+    SLOW,
+    PoolingData,
+    PoolingModule,
+    PoolingOptions,
+    optimiser_of,
+    train_pooling,
+)
 from rankvqa_cli.training.scored import load_scored
 from rankvqa_cli.training.teacher import TeacherOptions, teacher_config, train_teacher
 
@@ -66,6 +73,17 @@ def test_a_weight_on_the_damaged_place_raises_the_distance() -> None:
     plain = float(made(hurt).detach())
     made.weights = lambda seen: torch.tensor([[[0.5, 0.1, 0.1], [0.1, 0.1, 0.1]]])  # type: ignore[method-assign]
     assert float(made(hurt).detach()) > plain
+
+
+def test_stanet_moves_at_a_tenth_of_the_rate() -> None:
+    made = module(stanet=True)
+    assert made.stanet is not None
+    groups = optimiser_of(made, LOOP).param_groups
+    share = {id(p): group.get("share", 1.0) for group in groups for p in group["params"]}
+    assert {share[id(p)] for p in made.stanet.parameters()} == {SLOW}
+    assert {share[id(p)] for p in made.readout.parameters()} == {1.0}
+    assert len(share) == len(list(made.parameters()))
+    assert len(optimiser_of(module(stanet=False), LOOP).param_groups) == 1
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +137,7 @@ def test_the_file_scores_what_the_run_said_of_the_content_left_out(
     assert isinstance(model, RankVQA)
     assert model.stanet is not None
 
-    from rankvqa_cli.training.datasets import as_clip
+    from rankvqa_cli.training.planes import as_clip
     from rankvqa_cli.training.scored import planes_of
 
     left = small.only("mandelbrot")
