@@ -19,9 +19,8 @@ from rankvqa_cli.models import registry
 from rankvqa_cli.models.allocator import keep_pages
 from rankvqa_cli.models.compute import choose
 from rankvqa_cli.training.datasets import load_corpus, split_by_content
-from rankvqa_cli.training.frozen import AS_THEY_ARE
 from rankvqa_cli.training.held_out import measure_held_out
-from rankvqa_cli.training.planes import as_clip, to_planes
+from rankvqa_cli.training.planes import AS_THEY_ARE, as_clip, to_planes
 
 LABELS = ("vmaf", "vmaf_v1")
 

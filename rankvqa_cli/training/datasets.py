@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from rankvqa_cli.errors import InputError
 from rankvqa_cli.training.labels import LABELS
 from rankvqa_cli.training.manifest import FORMAT, MANIFEST_NAME, check_split, is_held_out
 from rankvqa_cli.training.orders import SURE
-from rankvqa_cli.training.planes import cropped, shift_colour, to_planes
+from rankvqa_cli.training.planes import cropped, shift_colour, side_of, to_planes
 from rankvqa_cli.training.versions import Version, version_from_json
 
 
@@ -48,8 +47,7 @@ class SourceShard:
     @property
     def side(self) -> int:
         """Pixels across of a patch."""
-        size = int(self.reference.shape[2])
-        return math.isqrt(size * 2 // 3)
+        return side_of(int(self.reference.shape[2]))
 
     @property
     def labels_hold(self) -> NDArray[np.bool_]:

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard
-from rankvqa_cli.training.frozen import AS_THEY_ARE
 from rankvqa_cli.training.losses import DISTANCE_FLOOR, log_distance, ranking_loss, scale_loss
-from rankvqa_cli.training.planes import to_planes
+from rankvqa_cli.training.planes import AS_THEY_ARE, to_planes
 from rankvqa_cli.training.tasks import device_of
 from rankvqa_cli.training.teacher_task import measure_places
 from rankvqa_cli.training.trainable import Trainable, batch_logs

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rankvqa_cli.errors import InputError
@@ -166,19 +167,17 @@ def graded(batch: Batch, rng: np.random.Generator) -> Batch:
     swapped = rng.random(count) < 0.5
 
     def change(luma: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:
-        found = []
-        for g, (y, c) in enumerate(zip(luma.chunk(count), chroma.chunk(count), strict=True)):
-            gains = torch.from_numpy(saturation[g] * signs[:, g]).float().view(1, 2, 1, 1)
-            centred = (c.flip(1) if swapped[g] else c).float() - 128
-            found.append(
-                (
-                    ((y.float() - 126) * float(contrast[g]) + 126 + float(brightness[g])).clamp_(16, 235),
-                    (centred * gains + 128).clamp_(16, 240),
-                )
-            )
-        return torch.cat([y for y, _ in found]).round_().byte(), torch.cat(
-            [c for _, c in found]
-        ).round_().byte()
+        pictures = len(luma) // count  # of each source, one source after the other
+
+        def of_each(values: NDArray[np.generic]) -> Tensor:
+            return torch.from_numpy(values).repeat_interleave(pictures, dim=0)
+
+        gains, offsets = (of_each(v.astype(np.float32)).view(-1, 1, 1) for v in (contrast, brightness))
+        colours = of_each((saturation * signs).T.astype(np.float32)).view(-1, 2, 1, 1)
+        turned = torch.where(of_each(swapped).view(-1, 1, 1, 1), chroma.flip(1), chroma)
+        y = (luma.float() - 126) * gains + 126 + offsets
+        c = (turned.float() - 128) * colours + 128
+        return y.clamp_(16, 235).round_().byte(), c.clamp_(16, 240).round_().byte()
 
     return _changed(batch, change)
 

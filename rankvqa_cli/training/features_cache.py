@@ -80,7 +80,7 @@ class FeatureCache:
     ) -> list[Array]:
         return self.remembered(
             networks,
-            digest_of(file),
+            _digest(file),
             frames,
             sampling,
             lambda some: self._measured(some, file, frames, sampling),
@@ -126,8 +126,7 @@ class FeatureCache:
         return [np.asarray((total / count).float().numpy()) for total in sums]
 
 
-def digest_of(file: Path) -> str:
-    """sha256 of what the file holds. Raises InputError where it cannot be read."""
+def _digest(file: Path) -> str:
     try:
         with file.open("rb") as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -23,10 +23,9 @@ from rankvqa_cli.models.ptm.onnx import OnnxNetwork
 from rankvqa_cli.models.reserve import low_passed
 from rankvqa_cli.training.datasets import SourceShard
 from rankvqa_cli.training.parallel import first_alone
-from rankvqa_cli.training.planes import as_clip, to_planes
+from rankvqa_cli.training.planes import AS_THEY_ARE, as_clip, to_planes
 
 FLOOR = 1e-3
-AS_THEY_ARE = np.zeros(3, np.bool_)  # neither mirrored nor transposed
 
 
 class FrozenNetworks:

@@ -28,7 +28,7 @@ TAUGHT_FOLDS = 5
 class FusingOptions:
     """The head's shape (see ``FusionConfig``), its training, and how members count.
 
-    ``joint`` gives members their shares in one regression on all. ``jitter`` is noise on the projected features, in
+    ``joint`` adds one regression on all members. ``jitter`` is noise on the projected features, in
     their own standard deviations. ``within`` is for the index that the weights come from (see
     ``select.SelectOptions``), always of the training samples alone.
     """

@@ -83,9 +83,9 @@ def fit(
     ``folder`` keeps ``checkpoint.pt``, ``curve.csv`` and ``curve.png``; a run with the same folder, options and
     ``settings`` (what else decides this training: numbers, text, lists and dicts of them) goes on from the checkpoint,
     on a CPU in fp32 to the same bits. ``optimiser`` makes one of the module's parameters, AdamW where it is None; a
-    group of its parameters may have a ``share`` of the rate. Moves
-    the module to the device, and seeds torch's generators before every micro-batch. Raises ModelError for a checkpoint
-    of another run and for a loss that is not finite, OutputError where ``folder`` cannot be written.
+    group of its parameters may have a ``share`` of the rate. Moves the module to the device, and seeds torch's
+    generators before every micro-batch. Raises ModelError for a checkpoint of another run and for a loss that is not
+    finite, OutputError where ``folder`` cannot be written.
     """
     return _Run(task, options, folder, say, dict(settings or {}), optimiser).train()
 

@@ -19,8 +19,7 @@ from rankvqa_cli.models.manifest import write_atomically
 from rankvqa_cli.models.patchnet_model import PatchNetModel
 from rankvqa_cli.models.rankvqa import RankVQA
 from rankvqa_cli.training.datasets import SourceShard
-from rankvqa_cli.training.frozen import AS_THEY_ARE
-from rankvqa_cli.training.planes import as_clip, to_planes
+from rankvqa_cli.training.planes import AS_THEY_ARE, as_clip, to_planes
 from rankvqa_cli.training.scored import ScoredSet, planes_of
 
 #: Models with a readout.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,13 @@ from torch import Tensor
 from rankvqa_cli.models.contract import Clip
 from rankvqa_cli.training.degradations import blur_chroma, turn_hue
 from rankvqa_cli.types import FrameFormat
+
+AS_THEY_ARE = np.zeros(3, np.bool_)  # neither mirrored nor transposed
+
+
+def side_of(size: int) -> int:
+    """Pixels across of a square 4:2:0 patch of ``size`` bytes a frame."""
+    return math.isqrt(size * 2 // 3)
 
 
 def cropped(
@@ -51,7 +59,7 @@ def as_clip(luma: Tensor, chroma: Tensor) -> Clip:
 def to_planes(clip: NDArray[np.uint8], flips: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
     """(F, bytes) of a square 4:2:0 patch to luma (F, H, W) and chroma (F, 2, H/2, W/2), mirrored and transposed."""
     frames = len(clip)
-    side = round((clip.shape[1] / 1.5) ** 0.5)
+    side = side_of(clip.shape[1])
     data = torch.from_numpy(np.array(clip))
     luma = data[:, : side * side].view(frames, side, side)
     chroma = data[:, side * side :].view(frames, 2, side // 2, side // 2)

@@ -248,11 +248,11 @@ def train_pooling(
 
 def optimiser_of(module: PoolingModule, loop: LoopOptions) -> torch.optim.Optimizer:
     """AdamW, with STANet at its share of the rate."""
-    slow = [] if module.stanet is None else list(module.stanet.parameters())
-    known = {id(each) for each in slow}
-    groups: list[dict[str, Any]] = [
-        {"params": [each for each in module.parameters() if id(each) not in known]}
-    ]
+    slow: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for name, parameter in module.named_parameters():
+        (slow if name.startswith("stanet.") else rest).append(parameter)
+    groups: list[dict[str, Any]] = [{"params": rest}]
     if slow:
         groups.append({"params": slow, "share": SLOW})
     return torch.optim.AdamW(groups, lr=loop.rate, weight_decay=loop.weight_decay)

@@ -6,6 +6,7 @@ quality. A corpus has as many contents and versions as one cares to draw, and th
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +19,8 @@ from rankvqa_cli.models.ptm.contract import FrozenNetwork
 from rankvqa_cli.models.ptm.views import Moment, Views
 from rankvqa_cli.training.datasets import load_corpus
 from rankvqa_cli.training.expert_data import Shown, Shows
-from rankvqa_cli.training.features_cache import FeatureCache, Sampling, digest_of
+from rankvqa_cli.training.features_cache import FeatureCache, Sampling
 from rankvqa_cli.training.labeller import read_labeller
-from rankvqa_cli.training.manifest import MANIFEST_NAME
 from rankvqa_cli.training.tasks import batch_distances
 
 Array = NDArray[np.float32]
@@ -62,7 +62,6 @@ def pseudo_samples(
     side = min(options.side, *(shard.side for shard in shards))
     slots = max(1, min(SLOTS, *(len(shard.usable(frames)) for shard in shards)))
     shows = Shows(shards, GROUPS, slots, frames, side, options.seed)
-    corpus = digest_of(options.corpus / MANIFEST_NAME)
     rows: list[list[Array]] = [[] for _ in networks]
     mos: list[float] = []
     contents: list[str] = []
@@ -72,7 +71,8 @@ def pseudo_samples(
             scores = calibration.by_place(batch_distances(labeller, shown.batch).exp())
         mos += [1 + float(score) / 25 for score in scores] + [5.0] * GROUPS
         contents += [name for name in shown.batch.contents for _ in range(slots)] + [*shown.batch.contents]
-        digest = f"{corpus} {options.seed} {index} {GROUPS} {slots} {side}"
+        # By what is seen: how patches are drawn may change from one version to the next.
+        digest = hashlib.sha256(shown.pictures.contiguous().numpy().tobytes()).hexdigest()
 
         def measure(some: Sequence[FrozenNetwork], shown: Shown = shown) -> list[Array]:
             return _features(some, shown, views)

@@ -15,7 +15,6 @@ from rankvqa_cli.models import colour
 from rankvqa_cli.models.pqanet import LEVELS, PQANet
 from rankvqa_cli.models.reserve import Readout, low_passed
 from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard
-from rankvqa_cli.training.frozen import AS_THEY_ARE
 from rankvqa_cli.training.held_out import HELD_PLACES, measure_held_out
 from rankvqa_cli.training.losses import (
     ScoreCurve,
@@ -25,7 +24,7 @@ from rankvqa_cli.training.losses import (
     same_group,
     scale_loss,
 )
-from rankvqa_cli.training.planes import as_clip, to_planes
+from rankvqa_cli.training.planes import AS_THEY_ARE, as_clip, to_planes
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,9 @@ from rankvqa_cli.models import registry
 from rankvqa_cli.models.contract import Clip
 from rankvqa_cli.models.rankvqa import RankVQA
 from rankvqa_cli.training.datasets import BatchOptions, Sampler, load_corpus
-from rankvqa_cli.training.frozen import AS_THEY_ARE
 from rankvqa_cli.training.held_out import codec_votes, measure_held_out
 from rankvqa_cli.training.loop import LoopOptions
-from rankvqa_cli.training.planes import to_planes
+from rankvqa_cli.training.planes import AS_THEY_ARE, to_planes
 from rankvqa_cli.training.taught import teacher_weights
 from rankvqa_cli.training.teacher import (
     TeacherOptions,
