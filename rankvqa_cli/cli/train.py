@@ -127,7 +127,7 @@ def command(
     precision: str,
     threads: int | None,
     ptm: PtmArguments,
-    task: str | None,
+    tasks: tuple[str, ...],
     labels: Path | None,
 ) -> None:
     """Train a full-reference student on ranked pairs of encodes, held-out contents measured on the way.
@@ -145,7 +145,7 @@ def command(
     if name == PTM:
         train_ptm(corpus, out, run, cache, steps, rate, seed, threads, labels, ptm)
         return
-    require_task(name, task, labels)
+    require_task(name, tasks, labels)
     teacher = name == TEACHER
     if scored is not None and start is None:
         raise click.UsageError("--scored needs --start: people's scores are the second stage")
@@ -211,11 +211,11 @@ def command(
                 folds=folds,
             )
             sha256 = train_teacher(corpus, folder, out, name, first, say)
-        elif task is not None:
+        elif tasks:
             from rankvqa_cli.cli.train_expert import expert_settings
             from rankvqa_cli.training.expert import train_expert
 
-            asked = expert_settings(task, labels, start, frozen, loop, groups, crop, tiny=tiny)
+            asked = expert_settings(tasks, labels, start, frozen, loop, groups, crop, tiny=tiny)
             asked = replace(asked, fold=fold, folds=folds)
             sha256 = train_expert(corpus, folder, out, out.stem, asked, say)
         else:

@@ -19,9 +19,15 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def expert_options(function: Function) -> Function:
-    """``task`` and ``labels``, one parameter each."""
+    """``tasks`` and ``labels``, one parameter each."""
     stack = (
-        click.option("--task", type=click.Choice(TASKS), help="expert: what it is trained for."),
+        click.option(
+            "--task",
+            "tasks",
+            multiple=True,
+            type=click.Choice(TASKS),
+            help="expert: what it is trained for; repeatable.",
+        ),
         click.option(
             "--labels",
             type=FILE,
@@ -33,16 +39,18 @@ def expert_options(function: Function) -> Function:
     return function
 
 
-def require_task(model: str, task: str | None, labels: Path | None) -> None:
+def require_task(model: str, tasks: tuple[str, ...], labels: Path | None) -> None:
     """UsageError where the options of an expert are given to another training, or one lacks its own."""
-    if (model == EXPERT) != (task is not None):
+    if (model == EXPERT) != bool(tasks):
         raise click.UsageError(f"--task is for --model {EXPERT}, which needs it: one of {', '.join(TASKS)}")
-    if (task == "rank") != (labels is not None):
+    if len(set(tasks)) < len(tasks):
+        raise click.UsageError("--task names one task twice")
+    if ("rank" in tasks) != (labels is not None):
         raise click.UsageError("--labels is for --task rank, which needs it")
 
 
 def expert_settings(
-    task: str,
+    tasks: tuple[str, ...],
     labels: Path | None,
     start: Path | None,
     frozen: tuple[Path, ...],
@@ -59,7 +67,7 @@ def expert_settings(
     from rankvqa_cli.training.expert import ExpertOptions
 
     asked = ExpertOptions(
-        task=task,  # type: ignore[arg-type]
+        tasks=tasks,  # type: ignore[arg-type]
         network=TINY if tiny else ExpertConfig(),
         loop=replace(loop, average=0.995),
         groups=groups,

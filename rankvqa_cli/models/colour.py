@@ -132,12 +132,17 @@ def ycbcr(clip: Clip) -> Tensor:
     Samples are taken as centred on the area they stand for, as in MPEG-1 and JPEG; the quarter-sample shift
     of other sitings is the same for both inputs of a comparison.
     """
-    luma = nominal_luma(clip)
+    return torch.cat([nominal_luma(clip), _spread_chroma(clip)], dim=1)
+
+
+def _spread_chroma(clip: Clip) -> Tensor:
+    """``nominal_chroma`` at luma's size: (T, 2, H, W)."""
     chroma = nominal_chroma(clip)
     across, down = clip.format.chroma or (2, 2)
     if across > 1 or down > 1:
         chroma = F.interpolate(chroma, scale_factor=(float(down), float(across)), mode="bilinear")
-    return torch.cat([luma, chroma[:, :, : luma.shape[2], : luma.shape[3]]], dim=1)
+    height, width = clip.luma.shape[1:]
+    return chroma[:, :, :height, :width]
 
 
 def rgb(clip: Clip) -> Tensor:
@@ -152,11 +157,14 @@ def rgb(clip: Clip) -> Tensor:
             f"one of {', '.join(LUMA_WEIGHTS)} first"
         )
     kr, kb = LUMA_WEIGHTS[clip.format.matrix]
-    y, cb, cr = ycbcr(clip).unbind(dim=1)
-    red = y + 2 * (1 - kr) * cr
-    blue = y + 2 * (1 - kb) * cb
-    green = (y - kr * red - kb * blue) / (1 - kr - kb)
-    return torch.stack([red, green, blue], dim=1).clamp_(0, 1)
+    y, (cb, cr) = nominal_luma(clip)[:, 0], _spread_chroma(clip).unbind(dim=1)
+    # Each sum straight into its place: a frame is read by little else than this where few of its frames are looked at.
+    out = y.new_empty(len(y), 3, *y.shape[1:])
+    red, green, blue = out.unbind(dim=1)
+    torch.add(y, cr, alpha=2 * (1 - kr), out=red)
+    torch.add(y, cb, alpha=2 * (1 - kb), out=blue)
+    torch.add(y, red, alpha=-kr, out=green).sub_(blue, alpha=kb).div_(1 - kr - kb)
+    return out.clamp_(0, 1)
 
 
 def network_input(clip: Clip, kind: ColourInput) -> Tensor:

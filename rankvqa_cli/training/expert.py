@@ -16,7 +16,7 @@ from rankvqa_cli.models.ptm.expert import Expert, ExpertConfig
 from rankvqa_cli.models.store import ModelFile, read_model, write_model
 from rankvqa_cli.training.datasets import load_corpus, split_by_content
 from rankvqa_cli.training.expert_data import Shows
-from rankvqa_cli.training.expert_tasks import Content, Distortion, ExpertTask, Motion, Pretext, Rank
+from rankvqa_cli.training.expert_tasks import Content, Distortion, ExpertTask, Motion, Pretext, Rank, Together
 from rankvqa_cli.training.frozen import FrozenNetworks
 from rankvqa_cli.training.labeller import read_labeller
 from rankvqa_cli.training.loop import LoopOptions, fit
@@ -30,11 +30,12 @@ MOTION_FRAMES = 6
 
 @dataclass(frozen=True)
 class ExpertOptions:
-    """Everything that decides a training, besides the corpus. ``groups`` sources with ``slots`` versions each are shown
-    a step, ``crop`` pixels across; ``labels`` is the full-reference model file that ``rank`` learns from, ``frozen``
-    the ONNX networks that ``content`` does; ``start`` is an expert whose trunk is gone on from."""
+    """Everything that decides a training, besides the corpus. ``tasks`` are asked of one network together. ``groups``
+    sources with ``slots`` versions each are shown a step, ``crop`` pixels across; ``labels`` is the full-reference
+    model file that ``rank`` learns from, ``frozen`` the ONNX networks that ``content`` does; ``start`` is an expert
+    whose trunk is gone on from."""
 
-    task: Pretask
+    tasks: tuple[Pretask, ...]
     network: ExpertConfig = field(default_factory=ExpertConfig)
     loop: LoopOptions = field(default_factory=LoopOptions)
     groups: int = 12
@@ -55,14 +56,17 @@ def train_expert(
     Raises InputError for a corpus that cannot be used, UsageError for a task without what it needs, and ModelError.
     """
     config = options.network
-    if options.task == "motion":
+    if "motion" in options.tasks:
+        if len(options.tasks) > 1:
+            raise UsageError("motion is learned from clips, the other tasks from pictures: it stands alone")
         config = replace(config, frames=MOTION_FRAMES)
     training, held_out = split_by_content(load_corpus(corpus), options.fold, options.folds)
     say(f"training on {len(training)} sources, holding out {', '.join(s.name for s in held_out) or 'none'}")
     sizes = options.groups, options.slots, config.frames, options.crop
-    least = LEAST_SIDE if options.task == "content" else 64
+    least = LEAST_SIDE if "content" in options.tasks else 64
     shows = Shows(training, *sizes, options.loop.seed, graded=True, least=least)
-    pretext = _pretext(options, shows)
+    pretexts = [_pretext(task, options, shows) for task in options.tasks]
+    pretext = pretexts[0] if len(pretexts) == 1 else Together(pretexts)
     config = replace(config, outputs=pretext.outputs)
     torch.manual_seed(options.loop.seed)
     network = Expert(config)
@@ -78,7 +82,7 @@ def train_expert(
         config={key: list(v) if isinstance(v, tuple) else v for key, v in asdict(config).items()},
         calibration=Calibration(),
         clip_frames=config.frames,
-        provenance=f"{options.task} on {corpus.name}, seed {options.loop.seed}, {options.loop.steps} steps",
+        provenance=f"{', '.join(options.tasks)} on {corpus.name}, seed {options.loop.seed}, {options.loop.steps} steps",
         scale="none: a vector, no score",
     )
     tensors = {key: value.half() for key, value in network.state_dict().items()}
@@ -86,13 +90,20 @@ def train_expert(
 
 
 def _begin_with(network: Expert, start: Path) -> None:
-    """The parameters of the expert in ``start``, but for those that its own pretext alone has to do with."""
+    """The trunk of the expert in ``start``, and of what reads vectors from it what has the same shape; never the head,
+    with which its own pretexts alone have to do. What ``network`` has more of stays as it is."""
     header, tensors, _ = read_model(start)
     if header.architecture != ARCHITECTURE:
         raise ModelError(
             f"{str(start)!r} is of the architecture {header.architecture!r}, not {ARCHITECTURE!r}"
         )
-    own = {name: value.float() for name, value in tensors.items() if not name.startswith("head.")}
+    shapes = {name: value.shape for name, value in network.state_dict().items()}
+    own = {
+        name: value.float()
+        for name, value in tensors.items()
+        if not name.startswith("head.")
+        and not (name.startswith("embed.") and shapes.get(name) != value.shape)
+    }
     try:
         network.load_state_dict(network.state_dict() | own)
     except RuntimeError as error:
@@ -100,12 +111,12 @@ def _begin_with(network: Expert, start: Path) -> None:
         raise ModelError(f"{str(start)!r} has another shape than the expert to train ({reason})") from error
 
 
-def _pretext(options: ExpertOptions, shows: Shows) -> Pretext:
-    if options.task == "distortion":
+def _pretext(task: Pretask, options: ExpertOptions, shows: Shows) -> Pretext:
+    if task == "distortion":
         return Distortion()
-    if options.task == "motion":
+    if task == "motion":
         return Motion()
-    if options.task == "content":
+    if task == "content":
         if not options.frozen:
             raise UsageError("--task content needs --frozen: the networks whose features are learned")
         if options.crop < LEAST_SIDE:

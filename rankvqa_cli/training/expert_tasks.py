@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -34,11 +35,12 @@ Wanted = tuple[Tensor, ...]
 
 
 class Pretext(Protocol):
-    """``outputs`` is how many numbers it asks for and ``wanted`` what they should be; ``terms`` are weighted losses of
-    what was ``found`` (N, outputs) float32, and ``measures`` what it is worth on contents that were not learned from.
-    ``module`` holds what is trained besides the network."""
+    """``outputs`` is how many numbers it asks for and ``wanted`` what they should be, so many tensors as ``wants``;
+    ``terms`` are weighted losses of what was ``found`` (N, outputs) float32, and ``measures`` what it is worth on
+    contents that were not learned from. ``module`` holds what is trained besides the network."""
 
     outputs: int
+    wants: int
 
     @property
     def module(self) -> nn.Module: ...
@@ -53,7 +55,7 @@ class Pretext(Protocol):
 class Rank:
     """Ranking by a full-reference network's distances: RankDVQA without its reference."""
 
-    outputs = 1
+    outputs = wants = 1
 
     def __init__(self, labels: PatchNet) -> None:
         """``labels`` is frozen (see ``labeller``) and compares every patch with its reference, as it is shown."""
@@ -79,6 +81,7 @@ class Distortion:
     """What was done to a patch: the family of damage, the codec, how coarsely it coded, and what resolution is left."""
 
     outputs = len(KINDS) + len(CODED) + 2
+    wants = 4
 
     def __init__(self) -> None:
         self.module = nn.ParameterDict()
@@ -122,6 +125,7 @@ class Content:
 
     #: Axes, at most, and draws that they are fitted to.
     AXES, FITTED = 128, 8
+    wants = 1
 
     def __init__(self, networks: FrozenNetworks, shows: Shows) -> None:
         self.module = nn.ParameterDict()
@@ -156,6 +160,7 @@ class Motion:
     """How a clip is played: with frames frozen, lost, out of order, too fast, or flickering."""
 
     outputs = len(PLAYS)
+    wants = 1
 
     def __init__(self) -> None:
         self.module = nn.ParameterDict()
@@ -170,6 +175,35 @@ class Motion:
 
     def measures(self, found: Tensor, wanted: Wanted) -> dict[str, float]:
         return {"held_played": float((found.argmax(dim=1) == wanted[0]).float().mean())}
+
+
+class Together:
+    """Several pretexts asked of one network, whose outputs stand one after the other: what one of them needs to see
+    keeps the others from learning contents by heart."""
+
+    def __init__(self, parts: Sequence[Pretext]) -> None:
+        self.module = nn.ModuleList(part.module for part in parts)
+        self.outputs = sum(part.outputs for part in parts)
+        self.wants = sum(part.wants for part in parts)
+        self._parts = parts
+
+    def wanted(self, shown: Shown) -> Wanted:
+        """What each wants, one after the other."""
+        return tuple(each for part in self._parts for each in part.wanted(shown))
+
+    def terms(self, found: Tensor, wanted: Wanted) -> dict[str, Tensor]:
+        each = self._each(found, wanted)
+        return {name: term for part, own, asked in each for name, term in part.terms(own, asked).items()}
+
+    def measures(self, found: Tensor, wanted: Wanted) -> dict[str, float]:
+        each = self._each(found, wanted)
+        return {name: value for part, own, asked in each for name, value in part.measures(own, asked).items()}
+
+    def _each(self, found: Tensor, wanted: Wanted) -> Iterator[tuple[Pretext, Tensor, Wanted]]:
+        outputs = torch.split(found, [part.outputs for part in self._parts], dim=1)
+        rest = iter(wanted)
+        for part, own in zip(self._parts, outputs, strict=True):
+            yield part, own, tuple(islice(rest, part.wants))
 
 
 class ExpertModule(nn.Module):

@@ -20,9 +20,18 @@ from rankvqa_cli.models.ptm.expert import TINY, Expert
 from rankvqa_cli.models.ptm.native import NativeNetwork
 from rankvqa_cli.models.store import read_model
 from rankvqa_cli.training.datasets import SourceShard, load_corpus
-from rankvqa_cli.training.expert import ExpertOptions, train_expert
+from rankvqa_cli.training.expert import ExpertOptions, Pretask, train_expert
 from rankvqa_cli.training.expert_data import PLAYS, Shows, coded_scale, graded, play, zoomed
-from rankvqa_cli.training.expert_tasks import CODED, KINDS, Content, Distortion, ExpertTask, Motion, Rank
+from rankvqa_cli.training.expert_tasks import (
+    CODED,
+    KINDS,
+    Content,
+    Distortion,
+    ExpertTask,
+    Motion,
+    Rank,
+    Together,
+)
 from rankvqa_cli.training.frozen import FrozenNetworks
 from rankvqa_cli.training.loop import LoopOptions
 
@@ -176,6 +185,25 @@ def test_motion_is_shown_clips_and_asked_how_they_play(shards: list[SourceShard]
     assert network(shown.pictures).shape == (len(shown.played), len(PLAYS))
 
 
+def test_together_asks_what_each_asks_by_itself(shows: Shows) -> None:
+    torch.manual_seed(0)
+    rank, distortion = Rank(PatchNet(PATCHNET)), Distortion()
+    both, shown = Together([rank, distortion]), shows.draw(0)
+    found = torch.randn(len(shown.versions), both.outputs, requires_grad=True)
+    wanted = both.wanted(shown)
+    assert (both.outputs, both.wants, len(wanted)) == (1 + Distortion.outputs, 5, 5)
+    alone = rank.terms(found[:, :1], rank.wanted(shown)) | distortion.terms(found[:, 1:], wanted[1:])
+    terms = both.terms(found, wanted)
+    assert {name: float(term.detach()) for name, term in terms.items()} == {
+        name: float(term.detach()) for name, term in alone.items()
+    }
+    seen = found.detach()
+    assert both.measures(seen, wanted) == (
+        rank.measures(seen[:, :1], wanted[:1]) | distortion.measures(seen[:, 1:], wanted[1:])
+    )
+    assert [name for name, _ in both.module.named_parameters()] == ["0.log_gain"]
+
+
 def test_what_is_drawn_ahead_is_what_is_asked_for(shows: Shows) -> None:
     task = ExpertTask(Expert(replace(TINY, outputs=Distortion.outputs)), Distortion(), shows, None)
     in_order = [task.losses(index) for index in (0, 1, 2)]
@@ -188,10 +216,10 @@ def test_what_is_drawn_ahead_is_what_is_asked_for(shows: Shows) -> None:
 
 def test_an_expert_goes_on_from_another(corpus: Path, tmp_path: Path, tiny_model: Path) -> None:
     loop = LoopOptions(steps=1, rate=1e-9, warmup=1, save_every=1, check_every=1)
-    first = ExpertOptions("distortion", TINY, loop, GROUPS, SLOTS, CROP, fold=-1)
+    first = ExpertOptions(("distortion",), TINY, loop, GROUPS, SLOTS, CROP, fold=-1)
     start = tmp_path / "d.safetensors"
     train_expert(corpus, tmp_path / "d", start, "d", first, say)
-    asked = replace(first, task="rank", labels=tiny_model, start=start)
+    asked = replace(first, tasks=("rank",), labels=tiny_model, start=start)
     train_expert(corpus, tmp_path / "r", tmp_path / "r.safetensors", "r", asked, say)
     old, new = (read_model(tmp_path / name)[1] for name in ("d.safetensors", "r.safetensors"))
     assert new["head.weight"].shape == (1, TINY.vector)
@@ -202,6 +230,12 @@ def test_an_expert_goes_on_from_another(corpus: Path, tmp_path: Path, tiny_model
         train_expert(
             corpus, tmp_path / "x", tmp_path / "x.safetensors", "x", replace(asked, start=tiny_model), say
         )
+    deeper = replace(asked, network=replace(TINY, blocks=3, vector=7))
+    train_expert(corpus, tmp_path / "z", tmp_path / "z.safetensors", "z", deeper, say)
+    new = read_model(tmp_path / "z.safetensors")[1]
+    torch.testing.assert_close(old["refine.0.weight"], new["refine.0.weight"], atol=1e-3, rtol=1e-3)
+    assert new["embed.2.weight"].shape != old["embed.2.weight"].shape
+    assert float(new["further.0.1.weight"].abs().max()) < 1e-6
     wide = replace(asked, network=replace(TINY, widths=(4, 6, 10)))
     with pytest.raises(ModelError, match="another shape"):
         train_expert(corpus, tmp_path / "y", tmp_path / "y.safetensors", "y", wide, say)
@@ -209,7 +243,7 @@ def test_an_expert_goes_on_from_another(corpus: Path, tmp_path: Path, tiny_model
 
 def test_an_expert_is_trained_and_read(corpus: Path, tmp_path: Path, tiny_model: Path) -> None:
     loop = LoopOptions(steps=2, warmup=1, save_every=1, check_every=2)
-    options = ExpertOptions("distortion", TINY, loop, GROUPS, SLOTS, CROP, fold=-1)
+    options = ExpertOptions(("distortion",), TINY, loop, GROUPS, SLOTS, CROP, fold=-1)
     out = tmp_path / "e.safetensors"
     sha256 = train_expert(corpus, tmp_path / "run", out, "e", options, say)
     network = NativeNetwork(out)
@@ -226,9 +260,14 @@ def test_an_expert_is_trained_and_read(corpus: Path, tmp_path: Path, tiny_model:
     assert again == sha256
     with pytest.raises(ModelError, match="other options"):
         train_expert(corpus, tmp_path / "run", out, "e", replace(options, slots=4), say)
-    for task, why in (("rank", "needs --labels"), ("content", "needs --frozen")):
+    with pytest.raises(UsageError, match="stands alone"):
+        train_expert(
+            corpus, tmp_path / "other", out, "e", replace(options, tasks=("motion", "distortion")), say
+        )
+    without: tuple[tuple[Pretask, str], ...] = (("rank", "needs --labels"), ("content", "needs --frozen"))
+    for task, why in without:
         with pytest.raises(UsageError, match=why):
-            train_expert(corpus, tmp_path / "other", out, "e", replace(options, task=task), say)  # type: ignore[arg-type]
+            train_expert(corpus, tmp_path / "other", out, "e", replace(options, tasks=(task,)), say)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +277,7 @@ def test_an_expert_is_trained_and_read(corpus: Path, tmp_path: Path, tiny_model:
         (("--task", "motion"), "--task is for --model expert"),
         (("--model", "expert", "--task", "rank"), "--labels is for --task rank"),
         (("--model", "expert", "--task", "motion", "--labels", "a"), "--labels is for --task rank"),
+        (("--model", "expert", "--task", "motion", "--task", "motion"), "names one task twice"),
     ],
 )
 def test_options_of_experts(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_they_are_described_once_and_depend_on_the_seed(
 def test_labels_come_from_a_network_with_a_reference(corpus: Path, tiny_model: Path, tmp_path: Path) -> None:
     loop = LoopOptions(steps=1, warmup=1, save_every=1, check_every=1)
     expert = tmp_path / "e.safetensors"
-    asked = ExpertOptions("distortion", TINY, loop, 2, 3, SIDE, fold=-1)
+    asked = ExpertOptions(("distortion",), TINY, loop, 2, 3, SIDE, fold=-1)
     train_expert(corpus, tmp_path / "run", expert, "e", asked, lambda _: None)
     with pytest.raises(ModelError, match="labels come from a patchnet"):
         drawn(PseudoOptions(corpus, expert, draws=1, side=SIDE), tiny_model, tmp_path)

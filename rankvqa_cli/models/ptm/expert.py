@@ -23,21 +23,24 @@ FLOOR = 0.03
 
 @dataclass(frozen=True)
 class ExpertConfig:
-    """``widths`` are the channels at 1/4, 1/8, 1/16 and 1/32; ``vector`` and ``outputs`` the lengths of what is read
-    off. The trunk sees the picture at ``scales`` sizes, each half the one before. A clip of ``frames`` frames is its
-    middle frame, in colour, and how luma changes from frame to frame."""
+    """``widths`` are the channels at 1/4, 1/8, 1/16 and 1/32, with ``blocks`` residual convolutions at each size from
+    1/16 on; ``vector`` and ``outputs`` the lengths of what is read off. The trunk sees the picture at ``scales`` sizes,
+    each half the one before. A clip of ``frames`` frames is its middle frame, in colour, and how luma changes from
+    frame to frame."""
 
     widths: tuple[int, ...] = (32, 64, 128, 192)
-    hidden: int = 128
-    vector: int = 64
+    hidden: int = 256
+    vector: int = 128
     outputs: int = 1
     frames: int = 1
     scales: int = 3
+    blocks: int = 3
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ExpertConfig:
-        """From a model file's header, which has no tuples. Raises TypeError for a field that is not known."""
-        return cls(**{**values, "widths": tuple(int(width) for width in values["widths"])})
+        """From a model file's header, which has no tuples; one without ``blocks`` is of a time when there was one.
+        Raises TypeError for a field that is not known."""
+        return cls(**{"blocks": 1, **values, "widths": tuple(int(width) for width in values["widths"])})
 
 
 TINY = ExpertConfig(widths=(4, 6, 8), hidden=8, vector=6)
@@ -54,6 +57,11 @@ class Expert(nn.Module):
         self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
         # At 1/8 a second convolution would cost as much as all the others together.
         self.refine = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths[2:])
+        further = config.blocks - 1
+        self.further = nn.ModuleList(
+            nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(further))
+            for width in widths[2:]
+        )
         self.embed = nn.Sequential(
             nn.Linear(2 * config.scales * sum(widths[1:]), config.hidden),
             nn.GELU(),
@@ -65,6 +73,8 @@ class Expert(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        for parameter in self.further.parameters():
+            nn.init.zeros_(parameter)  # changes nothing before it has learned: an expert can be deepened
 
     def forward(self, pictures: Tensor) -> Tensor:
         outputs: Tensor = self.head(self.described(pictures))
@@ -92,6 +102,8 @@ class Expert(nn.Module):
             x = F.relu(down(x))
             if i > 0:
                 x = F.relu(x + self.refine[i - 1](x))
+                for block in self.further[i - 1].children():
+                    x = F.relu(x + block(x))
             places = x.permute(0, 2, 3, 1).flatten(1, 2).float()  # N, places, C
             mean = places.mean(dim=1)
             variance = (places - mean.unsqueeze(1)).square().mean(dim=1)
