@@ -194,15 +194,15 @@ def command(
 def open_pools(pools: Sequence[str], threads: int | None) -> dict[str, FrozenNetwork]:
     """Every network of the pools, by its name. Raises ModelError for one that cannot be used, UsageError for two of one
     name."""
-    from rankvqa_cli.models.ptm.adapters import candidates, name_of, open_network
+    from rankvqa_cli.models.ptm.adapters import candidates, members
 
     networks: dict[str, FrozenNetwork] = {}
     for pool in pools:
         for adapter, path in candidates(Path(pool)):
-            name = name_of(path)
-            if name in networks:
-                raise UsageError(f"two networks of the pools are called {name!r}: rename one")
-            networks[name] = open_network(adapter, path, threads=threads)
+            for name, network in members(adapter, path, threads).items():
+                if name in networks:
+                    raise UsageError(f"two networks of the pools are called {name!r}: rename one")
+                networks[name] = network
     return networks
 
 

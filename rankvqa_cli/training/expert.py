@@ -67,7 +67,8 @@ def train_expert(
     shows = Shows(training, *sizes, options.loop.seed, graded=True, least=least)
     pretexts = [_pretext(task, options, shows) for task in options.tasks]
     pretext = pretexts[0] if len(pretexts) == 1 else Together(pretexts)
-    config = replace(config, outputs=pretext.outputs)
+    asked = tuple((task, each.outputs) for task, each in zip(options.tasks, pretexts, strict=True))
+    config = replace(config, outputs=pretext.outputs, tasks=asked)
     torch.manual_seed(options.loop.seed)
     network = Expert(config)
     if options.start is not None:

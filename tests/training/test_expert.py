@@ -16,8 +16,10 @@ from made_onnx import small_network
 from rankvqa_cli.errors import InputError, ModelError, UsageError
 from rankvqa_cli.models.patchnet import TINY as PATCHNET
 from rankvqa_cli.models.patchnet import PatchNet
+from rankvqa_cli.models.ptm.adapters import members
 from rankvqa_cli.models.ptm.expert import TINY, Expert
 from rankvqa_cli.models.ptm.native import NativeNetwork
+from rankvqa_cli.models.ptm.views import Moment, Views, features
 from rankvqa_cli.models.store import read_model
 from rankvqa_cli.training.datasets import SourceShard, load_corpus
 from rankvqa_cli.training.expert import ExpertOptions, Pretask, train_expert
@@ -268,6 +270,35 @@ def test_an_expert_is_trained_and_read(corpus: Path, tmp_path: Path, tiny_model:
     for task, why in without:
         with pytest.raises(UsageError, match=why):
             train_expert(corpus, tmp_path / "other", out, "e", replace(options, tasks=(task,)), say)
+
+
+def test_an_expert_of_two_tasks_is_two_members_and_seen_once(
+    corpus: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = LoopOptions(steps=1, warmup=1, save_every=1, check_every=1)
+    options = ExpertOptions(
+        ("rank", "distortion"), TINY, loop, GROUPS, SLOTS, CROP, labels=tiny_model, fold=-1
+    )
+    out = tmp_path / "several.safetensors"
+    train_expert(corpus, tmp_path / "run", out, "several", options, say)
+    found = members("native", out)
+    assert {name: each.dimension for name, each in found.items()} == {
+        "several-rank": 1,
+        "several-distortion": Distortion.outputs,
+    }
+    pictures = torch.rand(1, 3, 96, 128, generator=torch.Generator().manual_seed(0))
+    both = NativeNetwork(out).vectors(pictures)
+    torch.testing.assert_close(torch.cat([each.vectors(pictures) for each in found.values()], dim=1), both)
+
+    asked = []
+    forward = Expert.pooled
+    monkeypatch.setattr(Expert, "pooled", lambda self, x: asked.append(x.shape) or forward(self, x))
+    views = Views(crop=64, seen=("half", "half-detail", "crops"))
+    moment = Moment(pictures, views)
+    rank, distortion = (moment.features(each) for each in found.values())
+    assert len(asked) == 3
+    torch.testing.assert_close(rank, features(found["several-rank"], pictures, views))
+    torch.testing.assert_close(distortion, features(found["several-distortion"], pictures, views))
 
 
 @pytest.mark.parametrize(

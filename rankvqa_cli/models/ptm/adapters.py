@@ -29,6 +29,18 @@ def open_network(adapter: Adapter, file: Path, layer: str = "", threads: int | N
     return NativeNetwork(file, layer)
 
 
+def members(adapter: Adapter, file: Path, threads: int | None = None) -> dict[str, FrozenNetwork]:
+    """What ``file`` offers to an ensemble, by what it is called: the network, or where one learned several tasks, what
+    it says to each. Raises ModelError."""
+    from rankvqa_cli.models.ptm.native import NativeNetwork
+
+    name = name_of(file)
+    network = open_network(adapter, file, threads=threads)
+    if not isinstance(network, NativeNetwork) or len(network.tasks) < 2:
+        return {name: network}
+    return {f"{name}-{task}": NativeNetwork(file, task) for task in network.tasks}
+
+
 def candidates(folder: Path) -> list[tuple[Adapter, Path]]:
     """What a folder offers, by name: ``*.onnx``, ``*.safetensors`` (native) and folders that hold a ``config.json``.
 

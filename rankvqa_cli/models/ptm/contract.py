@@ -20,7 +20,7 @@ class FrozenNetwork(Protocol):
 
     ``layer`` names what its vector is read from and ``dimension`` is the vector's length. ``frames`` is 1 for a
     network of pictures, else how many frames of a clip it takes. ``side`` is the only height and width that it takes,
-    None for any from ``least`` up.
+    None for any from ``least`` up. Networks of one ``source`` read their vectors from the same ``whole``.
     """
 
     adapter: Adapter
@@ -32,6 +32,9 @@ class FrozenNetwork(Protocol):
     side: int | None
     least: int
 
+    @property
+    def source(self) -> str: ...
+
     def vectors(self, pictures: Tensor) -> Tensor:
         """(N, 3, H, W), for clips (N, T, 3, H, W), float32 RGB in 0 to 1 -> (N, dimension) float32, all finite.
 
@@ -39,9 +42,40 @@ class FrozenNetwork(Protocol):
         """
         ...
 
+    def whole(self, pictures: Tensor) -> Tensor:
+        """What ``vectors`` are a ``part`` of, (N, D): to be computed once for all networks of its ``source``."""
+        ...
+
+    def part(self, whole: Tensor) -> Tensor:
+        """(N, D) -> (N, dimension)."""
+        ...
+
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> FrozenNetwork:
         """Compute there, and in float32 or bfloat16, where the adapter can; vectors are float32. Returns self."""
         ...
+
+
+class Undivided:
+    """The part of a FrozenNetwork that every network has that gives nothing but its vector."""
+
+    sha256: str
+    layer: str
+
+    @property
+    def source(self) -> str:
+        return f"{self.sha256} {self.layer}"
+
+    def vectors(self, pictures: Tensor) -> Tensor:
+        """See FrozenNetwork."""
+        raise NotImplementedError
+
+    def whole(self, pictures: Tensor) -> Tensor:
+        """See FrozenNetwork."""
+        return self.vectors(pictures)
+
+    def part(self, whole: Tensor) -> Tensor:
+        """See FrozenNetwork."""
+        return whole
 
 
 def require_vectors(file: Path, found: Tensor, count: int) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ class ExpertConfig:
     """``widths`` are the channels at 1/4, 1/8, 1/16 and 1/32, with ``blocks`` residual convolutions at each size from
     1/16 on; ``vector`` and ``outputs`` the lengths of what is read off. The trunk sees the picture at ``scales`` sizes,
     each half the one before. A clip of ``frames`` frames is its middle frame, in colour, and how luma changes from
-    frame to frame."""
+    frame to frame. ``tasks`` are what the outputs were trained for, one after the other, with how many are of each."""
 
     widths: tuple[int, ...] = (32, 64, 128, 192)
     hidden: int = 256
@@ -35,12 +35,21 @@ class ExpertConfig:
     frames: int = 1
     scales: int = 3
     blocks: int = 3
+    tasks: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ExpertConfig:
         """From a model file's header, which has no tuples; one without ``blocks`` is of a time when there was one.
         Raises TypeError for a field that is not known."""
-        return cls(**{"blocks": 1, **values, "widths": tuple(int(width) for width in values["widths"])})
+        known: dict[str, Any] = {"blocks": 1, "tasks": (), **values}
+        known["widths"] = tuple(int(width) for width in known["widths"])
+        known["tasks"] = tuple((str(name), int(count)) for name, count in known["tasks"])
+        return cls(**known)
+
+    def parts(self) -> dict[str, slice]:
+        """Which of the outputs are of each task."""
+        ends = accumulate(count for _, count in self.tasks)
+        return {name: slice(end - count, end) for (name, count), end in zip(self.tasks, ends, strict=True)}
 
 
 TINY = ExpertConfig(widths=(4, 6, 8), hidden=8, vector=6)

@@ -28,10 +28,11 @@ NOMINAL = Units(luma_gain=4.0, luma_zero=0.5, chroma_gain=4.0, chroma_zero=0.0)
 
 class Reader(Protocol):
     """What reads vectors from a network's file. ``layers`` are what it can read, the first by default; ``least`` is the
-    smallest side of a picture."""
+    smallest side of a picture. ``tasks`` are parts of the first layer that are layers of their own, by name."""
 
     frames: int
     least: int
+    tasks: dict[str, slice]
 
     @property
     def layers(self) -> tuple[str, ...]: ...
@@ -52,6 +53,7 @@ class Pyramid:
     least = 32
 
     def __init__(self, header: ModelFile, tensors: dict[str, Tensor]) -> None:
+        self.tasks: dict[str, slice] = {}
         self.network = PatchNet(PatchNetConfig.from_json(header.config))
         self.network.load_state_dict({name: value.float() for name, value in tensors.items()})
 
@@ -66,13 +68,15 @@ class Pyramid:
 
 
 class ExpertReader:
-    """An expert's outputs; the vector that they are read from, and them; or what it pools from all of its maps."""
+    """An expert's outputs; the vector that they are read from, and them; what it pools from all of its maps; or what
+    it says to one of its tasks."""
 
-    layers = ("outputs", "vector", "pooled")
     least = 64
 
     def __init__(self, header: ModelFile, tensors: dict[str, Tensor]) -> None:
         config = ExpertConfig.from_json(header.config)
+        self.tasks = config.parts()
+        self.layers = ("outputs", "vector", "pooled", *self.tasks)
         self.frames = config.frames
         self.network = Expert(config)
         self.network.load_state_dict({name: value.float() for name, value in tensors.items()})
@@ -120,6 +124,10 @@ class NativeNetwork:
         if layer not in ("", *layers):
             raise ModelError(f"{str(file)!r} has no layer {layer!r}: it has {', '.join(layers)}")
         self.layer = layer or layers[0]
+        self._part = self._reader.tasks.get(self.layer)
+        self._read = self.layer if self._part is None else layers[0]
+        self.tasks = tuple(self._reader.tasks)
+        self.source = f"{self.sha256} {self._read}"
         self.frames = self._reader.frames
         self.least = self._reader.least
         self._device, self._half = torch.device("cpu"), False
@@ -127,8 +135,14 @@ class NativeNetwork:
         self.dimension = int(self.vectors(torch.zeros(1, *clip, 3, self.least, self.least)).shape[1])
 
     def vectors(self, pictures: Tensor) -> Tensor:
+        return self.part(self.whole(pictures))
+
+    def part(self, whole: Tensor) -> Tensor:
+        return whole if self._part is None else whole[:, self._part]
+
+    def whole(self, pictures: Tensor) -> Tensor:
         with torch.no_grad(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
-            found = self._reader.read(pictures.to(self._device, torch.float32), self.layer)
+            found = self._reader.read(pictures.to(self._device, torch.float32), self._read)
         return require_vectors(self.file, found.cpu(), len(pictures))
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> NativeNetwork:

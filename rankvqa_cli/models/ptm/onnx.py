@@ -15,10 +15,10 @@ from torch import Tensor
 
 from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.ptm import LEAST_SIDE
-from rankvqa_cli.models.ptm.contract import Adapter, read_bytes, require_vectors
+from rankvqa_cli.models.ptm.contract import Adapter, Undivided, read_bytes, require_vectors
 
 
-class OnnxNetwork:
+class OnnxNetwork(Undivided):
     """A session of ONNX Runtime as a ``contract.FrozenNetwork``."""
 
     adapter: Adapter = "onnx"

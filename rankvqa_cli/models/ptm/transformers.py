@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.ptm.adapters import HUB
-from rankvqa_cli.models.ptm.contract import Adapter, require_vectors
+from rankvqa_cli.models.ptm.contract import Adapter, Undivided, require_vectors
 
 #: What a vector can be read from: the mean of the last hidden states over their places, or the model's own summary.
 LAYERS = ("mean", "pooled")
@@ -25,7 +25,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
 
 
-class TransformersNetwork:
+class TransformersNetwork(Undivided):
     """A pretrained vision model as a ``contract.FrozenNetwork``: CLIP's, DINOv2, ConvNeXt, Swin, VideoMAE,
     TimeSformer and others that take ``pixel_values``."""
 

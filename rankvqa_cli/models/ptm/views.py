@@ -70,6 +70,7 @@ class Moment:
         self._pictures, self._views = on_screen(pictures, views.lines), views
         self._cut: dict[tuple[int, int, int], Tensor] = {}
         self._soft: dict[tuple[int, int, int], Tensor] = {}
+        self._seen: dict[tuple[str, str], Tensor] = {}
 
     def features(self, network: FrozenNetwork) -> Tensor:
         """(features,) float32 of one member.
@@ -88,28 +89,40 @@ class Moment:
         if "crops" in views.seen or "detail" in views.seen:
             if key not in self._cut:
                 self._cut[key] = torch.stack(_crops(mirrored(x, key[2]), size, views))  # V, T, 3, h, w
-            found["crops"] = vectors = _vectors(network, self._cut[key])
+            found["crops"] = vectors = self._vectors(network, "crops", self._cut[key])
         if "detail" in views.seen:
-            found["detail"] = self._detail(network, key, vectors)
+            found["detail"] = self._detail(network, "detail", key, vectors)
         for name, factor in REDUCED.items():
             if name in views.seen or f"{name}-detail" in views.seen:
                 key = (network.frames, factor, network.side or network.least)
                 if key not in self._cut:
                     self._cut[key] = _reduced(x, factor, network.side, network.least).unsqueeze(0)
-                found[name] = vectors = _vectors(network, self._cut[key])
-                if f"{name}-detail" in views.seen:
-                    found[f"{name}-detail"] = self._detail(network, key, vectors)
+                found[name] = vectors = self._vectors(network, name, self._cut[key])
+                detail = f"{name}-detail"
+                if detail in views.seen:
+                    found[detail] = self._detail(network, detail, key, vectors)
         if "whole" in views.seen:
             whole = mirrored(_whole(x, size, network.side), network.least)
-            found["whole"] = _vectors(network, whole.unsqueeze(0))
+            found["whole"] = self._vectors(network, "whole", whole.unsqueeze(0))
         return torch.cat([found[name].mean(dim=0) for name in views.seen])
 
-    def _detail(self, network: FrozenNetwork, key: tuple[int, int, int], vectors: Tensor) -> Tensor:
+    def _detail(
+        self, network: FrozenNetwork, name: str, key: tuple[int, int, int], vectors: Tensor
+    ) -> Tensor:
         """(V, dimension) by how much the vectors of what is cut out move where it is softened."""
         cut = self._cut[key]
         if key not in self._soft:
             self._soft[key] = softened(cut.flatten(0, 1), self._views.soften).view_as(cut)
-        return torch.log((vectors - _vectors(network, self._soft[key])).abs() + FLOOR)
+        soft = self._vectors(network, name, self._soft[key])
+        return torch.log((vectors - soft).abs() + FLOOR)
+
+    def _vectors(self, network: FrozenNetwork, name: str, views: Tensor) -> Tensor:
+        """(V, T, 3, h, w) of the view ``name`` -> (V, dimension): a picture network sees the one frame of each, a clip
+        network all."""
+        seen = network.source, name
+        if seen not in self._seen:
+            self._seen[seen] = network.whole(views.squeeze(1) if network.frames == 1 else views)
+        return network.part(self._seen[seen])
 
 
 def features(network: FrozenNetwork, pictures: Tensor, views: Views) -> Tensor:
@@ -158,8 +171,3 @@ def _reduced(x: Tensor, factor: int, side: int | None, least: int) -> Tensor:
     if side is not None:
         return F.interpolate(small, size=(side, side), mode="bilinear", antialias=True).clamp_(0, 1)
     return mirrored(small, least)
-
-
-def _vectors(network: FrozenNetwork, views: Tensor) -> Tensor:
-    """(V, T, 3, h, w) -> (V, dimension): a picture network sees the one frame of each view, a clip network all."""
-    return network.vectors(views.squeeze(1) if network.frames == 1 else views)

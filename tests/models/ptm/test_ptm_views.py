@@ -11,7 +11,7 @@ import torch
 from made_onnx import small_network
 from torch import Tensor
 
-from rankvqa_cli.models.ptm.contract import View
+from rankvqa_cli.models.ptm.contract import Undivided, View
 from rankvqa_cli.models.ptm.onnx import OnnxNetwork
 from rankvqa_cli.models.ptm.sizes import mirrored, on_screen
 from rankvqa_cli.models.ptm.views import FLOOR, Moment, Views, features, softened
@@ -23,10 +23,11 @@ def network(tmp_path: Path) -> OnnxNetwork:
     return OnnxNetwork(tmp_path / "net.onnx", threads=1)
 
 
-class Watching:
+class Watching(Undivided):
     """A network that remembers what it was shown."""
 
     frames, side, least, file = 1, None, 224, Path("watching")
+    sha256, layer = "watching", "mean"
 
     def __init__(self) -> None:
         self.seen: list[Tensor] = []
