@@ -14,6 +14,13 @@ import click
 @click.option(
     "-o", "--output", "out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder."
 )
+@click.option(
+    "--join",
+    "joined",
+    multiple=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A finished corpus to join with the finished corpus SOURCES, by links; repeatable.",
+)
 @click.option("--seed", default=1, show_default=True, help="Seed of every random choice.")
 @click.option(
     "--frames",
@@ -62,6 +69,7 @@ import click
 def command(
     sources: Path,
     out: Path,
+    joined: tuple[Path, ...],
     seed: int,
     frames: int,
     patches: int,
@@ -89,7 +97,14 @@ def command(
     Examples:
       vqa-score corpus originals/ -o corpus/
       vqa-score corpus sources.csv -o corpus/ --codecs x264,svtav1 --degraded 0 --jobs 8
+      vqa-score corpus corpus/ --join more/ -o both/
     """
+    if joined:
+        _require_nothing_else()
+        from rankvqa_cli.training.joining import join_corpora
+
+        click.echo(f"{out}\t{join_corpora((sources, *joined), out)} sources", err=True)
+        return
     from rich.console import Console
     from rich.progress import Progress
 
@@ -116,6 +131,15 @@ def command(
     with Progress(console=Console(stderr=True), refresh_per_second=2) as bar:
         task = bar.add_task("sources", total=len(listed))
         make_corpus(listed, options, out, jobs, lambda _: bar.advance(task))
+
+
+def _require_nothing_else() -> None:
+    """UsageError for an option on the command line that is for making versions: joined corpora have theirs."""
+    context = click.get_current_context()
+    for name in context.params:
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and name not in ("sources", "out", "joined"):
+            raise click.UsageError(f"--{name} is for making a corpus, and --join makes no versions")
 
 
 def _codecs(text: str) -> tuple[str, ...]:

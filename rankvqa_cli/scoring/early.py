@@ -10,6 +10,8 @@ from rankvqa_cli.types import ComparisonPlan, PlannedInput, ReadOptions
 
 #: How much of one video is held before it is compared: what alignment looks at first, if it is not too large.
 HELD_FRAMES, HELD_BYTES = 32, 128 << 20
+#: The same of a video that has no reference: it is read faster, as only some of its frames are looked at.
+ALONE_FRAMES, ALONE_BYTES = 128, 320 << 20
 
 
 class Early:
@@ -23,6 +25,8 @@ class Early:
         self.lookahead = None if plan.reference is None else Lookahead(plan.reference, options)
         self._plan = plan
         self._input = HeldReader(plan.inputs[0], options)
+        alone = plan.reference is None
+        self._most = (ALONE_FRAMES, ALONE_BYTES) if alone else (HELD_FRAMES, HELD_BYTES)
         self._taken = False
 
     def __enter__(self) -> Early:
@@ -49,7 +53,8 @@ class Early:
             readers.append(self.lookahead.reader)
         while readers and not enough():
             reader = min(readers, key=lambda each: each.holds)
-            most = min(HELD_FRAMES, HELD_BYTES // reader.format.frame_bytes)
+            most_frames, most_bytes = self._most
+            most = min(most_frames, most_bytes // reader.format.frame_bytes)
             if reader.holds >= most or reader.hold() is None:
                 readers.remove(reader)
 
