@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 #: How long, in s, the importing thread keeps the interpreter from those that read frames: by default it is 5 ms a read.
 TURN_S = 0.0005
+#: What torch's import makes of a quarter of its time: kernels for tensors without data, which only compilers ask for.
+_META_KERNELS = "torch._meta_registrations"
+_claimed = False
 
 
 @contextmanager
@@ -30,12 +34,21 @@ def loading(
         yield background.submit(_load, models, has_reference, device, precision, threads)
 
 
+def claim_process() -> None:
+    """This process scores, or does something else, and ends: nobody will compile with the torch that is loaded to score
+    here. Not for an interpreter that is anybody else's."""
+    global _claimed
+    _claimed = True
+
+
 def warm_up() -> None:
     """Import what ``score`` will need, torch above all, for a process that waits for its first work."""
     with ExitStack() as stack:
         if "torch" not in sys.modules:
             for manner in (_fitting_environment(), _no_search_for_garbage(), _short_turns()):
                 stack.enter_context(manner)
+            if _claimed:
+                stack.enter_context(_no_meta_kernels())
         importlib.import_module("rankvqa_cli.scoring.runtime")
 
 
@@ -90,3 +103,17 @@ def _short_turns() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(before)
+
+
+@contextmanager
+def _no_meta_kernels() -> Iterator[None]:
+    """Import torch without _META_KERNELS. An import of them that somebody asks for afterwards finds them."""
+    nothing = ModuleType(_META_KERNELS)
+    sys.modules[_META_KERNELS] = nothing
+    try:
+        yield
+    finally:
+        del sys.modules[_META_KERNELS]
+        package, _, name = _META_KERNELS.partition(".")
+        if getattr(sys.modules.get(package), name, None) is nothing:
+            delattr(sys.modules[package], name)
