@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -132,11 +133,23 @@ class Lookahead:
 
 
 class HeldReader(FrameReader):
-    """A FrameReader whose frames can be held, to be delivered in their turn."""
+    """A FrameReader whose frames can be held, to be delivered in their turn.
 
-    def __init__(self, planned: PlannedInput, options: ReadOptions) -> None:
+    ``wanted`` says which of them, by number, anybody will look at besides the last ``tail`` of the video; the others
+    are let go, and whatever is in the buffer is delivered in their place.
+    """
+
+    def __init__(
+        self,
+        planned: PlannedInput,
+        options: ReadOptions,
+        wanted: Callable[[int], bool] = lambda _: True,
+        tail: int = 0,
+    ) -> None:
         super().__init__(planned, options)
-        self._waiting: deque[NDArray[np.uint8]] = deque()
+        self._waiting: deque[NDArray[np.uint8] | None] = deque()
+        self._wanted, self._tail = wanted, tail
+        self._spare: NDArray[np.uint8] | None = None
 
     @property
     def begun(self) -> bool:
@@ -145,21 +158,27 @@ class HeldReader(FrameReader):
     @property
     def holds(self) -> int:
         """How many frames are held."""
-        return len(self._waiting)
+        return sum(frame is not None for frame in self._waiting)
 
     def hold(self) -> NDArray[np.uint8] | None:
         """Read the next frame and hold it: (frame_bytes,) uint8, None at the end."""
-        frame = np.empty(self.format.frame_bytes, np.uint8)
+        frame = np.empty(self.format.frame_bytes, np.uint8) if self._spare is None else self._spare
         if not super().read_into(frame.data):
             return None
+        self._spare = None
         self._waiting.append(frame)
+        place = len(self._waiting) - 1 - self._tail
+        if place >= 0 and not self._wanted(self.frames_delivered - 1 - self._tail):
+            self._spare, self._waiting[place] = self._waiting[place], None
         return frame
 
     def read_into(self, buffer: memoryview) -> bool:
         """See FrameReader."""
         if not self._waiting:
             return super().read_into(buffer)
-        buffer.cast("B")[:] = self._waiting.popleft().data
+        frame = self._waiting.popleft()
+        if frame is not None:
+            buffer.cast("B")[:] = frame.data
         return True
 
     def finish(self) -> StreamEnd:

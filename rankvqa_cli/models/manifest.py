@@ -12,6 +12,7 @@ import difflib
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -105,6 +106,19 @@ def manifest() -> tuple[ManifestEntry, ...]:
             for entry in read_manifest(place):
                 entries.setdefault(entry.name, entry)
     return tuple(entries.values())
+
+
+def clip_frames_of(names: Sequence[str], kind: ModelKind) -> int | None:
+    """Frames of the longest clips of the models with these names, or of the default one of a ``kind``, as manifests
+    have them; None where one of them is in none. Raises ModelError as ``manifest`` does."""
+    entries = manifest()
+    if names:
+        known = {entry.name: entry for entry in entries}
+        chosen = [known.get(name) for name in names]
+    else:
+        chosen = [next((entry for entry in entries if entry.default_for == kind), None)]
+    frames = [entry.clip_frames for entry in chosen if entry is not None]
+    return max(frames) if len(frames) == len(chosen) else None
 
 
 def locate(name_or_path: str) -> tuple[Path, str | None]:

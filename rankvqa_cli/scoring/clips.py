@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 from rankvqa_cli.errors import UsageError
@@ -32,6 +33,15 @@ class Spacing(NamedTuple):
     length: int
     hop: int
     stride: int = 1
+
+    def may_see(self, frame: int) -> bool:
+        """False where no clip has that frame but the last, which ends where the video does."""
+        return frame % self.hop < self.length
+
+
+def sampled(length: int, sample_s: float, rate: Fraction) -> Spacing:
+    """A clip of ``length`` frames every ``sample_s`` seconds at ``rate`` frames a second."""
+    return Spacing(length, max(1, round(sample_s * rate)))
 
 
 def require_hop(hop: int | None, length: int) -> int:

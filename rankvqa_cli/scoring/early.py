@@ -6,12 +6,11 @@ from collections.abc import Callable
 from types import TracebackType
 
 from rankvqa_cli.media.lookahead import HeldReader, Lookahead
+from rankvqa_cli.scoring.clips import Spacing
 from rankvqa_cli.types import ComparisonPlan, PlannedInput, ReadOptions
 
 #: How much of one video is held before it is compared: what alignment looks at first, if it is not too large.
 HELD_FRAMES, HELD_BYTES = 32, 128 << 20
-#: The same of a video that has no reference: it is read faster, as only some of its frames are looked at.
-ALONE_FRAMES, ALONE_BYTES = 128, 320 << 20
 
 
 class Early:
@@ -19,14 +18,16 @@ class Early:
 
     To be entered with ``with``. Each decoder is handed over once, by ``take``, to be closed by whoever took it. Raises
     InputError where FFmpeg cannot be started.
+
+    ``spacing`` is what the input alone will be looked at in, where that is known: other frames of it are let go.
     """
 
-    def __init__(self, plan: ComparisonPlan, options: ReadOptions) -> None:
+    def __init__(self, plan: ComparisonPlan, options: ReadOptions, spacing: Spacing | None = None) -> None:
         self.lookahead = None if plan.reference is None else Lookahead(plan.reference, options)
         self._plan = plan
-        self._input = HeldReader(plan.inputs[0], options)
-        alone = plan.reference is None
-        self._most = (ALONE_FRAMES, ALONE_BYTES) if alone else (HELD_FRAMES, HELD_BYTES)
+        self._spacing = spacing
+        kept = () if spacing is None else (spacing.may_see, spacing.length)
+        self._input = HeldReader(plan.inputs[0], options, *kept)
         self._taken = False
 
     def __enter__(self) -> Early:
@@ -53,10 +54,16 @@ class Early:
             readers.append(self.lookahead.reader)
         while readers and not enough():
             reader = min(readers, key=lambda each: each.holds)
-            most_frames, most_bytes = self._most
-            most = min(most_frames, most_bytes // reader.format.frame_bytes)
+            most = min(HELD_FRAMES, HELD_BYTES // reader.format.frame_bytes)
             if reader.holds >= most or reader.hold() is None:
                 readers.remove(reader)
+
+    def keep_only_for(self, clip_frames: int) -> None:
+        """Models with clips of ``clip_frames`` frames will look at the input: begin anew if that is not what its frames
+        were let go for."""
+        if self._spacing is not None and clip_frames != self._spacing.length:
+            self._input.close()
+            self._taken = True
 
     def take(self, planned: PlannedInput) -> HeldReader | None:
         """The decoder of ``planned``, from its first frame on; None where there is none, or it was taken before."""

@@ -22,12 +22,20 @@ from rankvqa_cli.media.plan import make_plan
 from rankvqa_cli.media.probe import probe
 from rankvqa_cli.media.wording import quoted
 from rankvqa_cli.models.allocator import keep_pages
+from rankvqa_cli.models.manifest import clip_frames_of
 from rankvqa_cli.results.drop import evaluate_drops, pairs_of, read_drops, require_videos, require_weights
 from rankvqa_cli.results.gate import evaluate, parse_gate, require_models
 from rankvqa_cli.results.heatmap_targets import heatmap_targets
 from rankvqa_cli.results.pooling import require_pool
 from rankvqa_cli.results.writers import check
-from rankvqa_cli.scoring.clips import require_hop, require_sample, require_stride, require_strided
+from rankvqa_cli.scoring.clips import (
+    Spacing,
+    require_hop,
+    require_sample,
+    require_stride,
+    require_strided,
+    sampled,
+)
 from rankvqa_cli.scoring.early import Early
 from rankvqa_cli.scoring.loading import loading
 from rankvqa_cli.scoring.passes import MEMORY_SHARE, Pass, inputs_that_fit, plan_passes
@@ -108,11 +116,12 @@ def score(
     plan = _plan(inputs, reference, raw, ref_raw, options, allow_short)
     require_videos(drops, plan)
     has_reference = plan.reference is not None
-    with Early(plan, options) as early:
+    with Early(plan, options, _spacing_ahead(plan, models, sample)) as early:
         with loading(models, has_reference, device, precision, threads) as loaded:
             alignments = _align(plan, options, align, early.lookahead)
             early.read_on(loaded.done)
             runtime = loaded.result()
+        early.keep_only_for(max(model.clip_frames for model in runtime.models))
         infos = tuple(model.info for model in runtime.models)
         require_strided(clip_stride, infos)
         require_models(gates, [info.name for info in infos])
@@ -189,6 +198,15 @@ def _plan(
     infos = [probe(InputSpec(name, raw), options) for name in names]
     ref_info = None if reference is None else probe(InputSpec(os.fspath(reference), ref_raw), options)
     return make_plan(ref_info, infos, options, allow_short=allow_short)
+
+
+def _spacing_ahead(plan: ComparisonPlan, models: Sequence[str], sample: float) -> Spacing | None:
+    """Which frames will be looked at of an input without a reference, as far as manifests know; a pipe is read once,
+    whatever they say."""
+    if plan.reference is not None or plan.inputs[0].info.spec.path == "-":
+        return None
+    length = clip_frames_of(models, "no-reference")
+    return None if length is None else sampled(length, sample, plan.inputs[0].info.frame_rate)
 
 
 def _names(inputs: File | Sequence[File]) -> list[str]:

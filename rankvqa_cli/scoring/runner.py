@@ -15,7 +15,7 @@ from rankvqa_cli.errors import DamagedError, ModelError
 from rankvqa_cli.media.reader import FrameReader
 from rankvqa_cli.media.wording import quoted
 from rankvqa_cli.models.contract import Clip, ClipOutput, Model, NoReferenceModel, Opinion
-from rankvqa_cli.scoring.clips import Spacing, clip_windows, require_hop
+from rankvqa_cli.scoring.clips import Spacing, clip_windows, require_hop, sampled
 from rankvqa_cli.scoring.early import Early
 from rankvqa_cli.scoring.integrity import Decoded, judge_damage, judge_lengths
 from rankvqa_cli.scoring.passes import Pass, dist_skip
@@ -56,7 +56,7 @@ class Job:
         ``sample_s`` seconds."""
         if not isinstance(model, NoReferenceModel):
             return Spacing(model.clip_frames, require_hop(self.hop, model.clip_frames), self.clip_stride)
-        return Spacing(model.clip_frames, max(1, round(self.sample_s * rate)))
+        return sampled(model.clip_frames, self.sample_s, rate)
 
 
 @dataclass(frozen=True)

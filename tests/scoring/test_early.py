@@ -12,7 +12,8 @@ from read_frames import frames_of
 from rankvqa_cli.media.plan import make_plan
 from rankvqa_cli.media.probe import probe
 from rankvqa_cli.media.reader import FrameReader
-from rankvqa_cli.scoring import early
+from rankvqa_cli.scoring import early, engine
+from rankvqa_cli.scoring.clips import Spacing
 from rankvqa_cli.scoring.early import Early
 from rankvqa_cli.types import ComparisonPlan, InputSpec, ReadOptions
 
@@ -26,6 +27,10 @@ def plan(make_clip: Callable[..., Path]) -> ComparisonPlan:
         for name in ("a.mkv", "b.mkv")
     ]
     return make_plan(infos[0], infos[1:], OPTIONS)
+
+
+def plan_of(clip: Path) -> ComparisonPlan:
+    return make_plan(None, [probe(InputSpec(str(clip)), OPTIONS)], OPTIONS)
 
 
 def never() -> bool:
@@ -98,3 +103,43 @@ def test_an_input_alone_has_no_reference_to_look_at(plan: ComparisonPlan) -> Non
         with reader:
             assert reader.holds == 20
         assert begun.reference_decodes(passes=1) == 0
+
+
+def test_frames_that_nobody_looks_at_are_let_go(make_clip: Callable[..., Path]) -> None:
+    clip = make_clip("alone.mkv", "-c:v", "ffv1", frames=20, size="64x48")
+    plan = plan_of(clip)
+    with FrameReader(plan.inputs[0], OPTIONS) as alone:
+        expected = frames_of(alone)
+    for ahead, kept in ((12, {0, 1, 6, 7, 10, 11}), (100, {0, 1, 6, 7, 12, 13, 18, 19})):
+        with Early(plan, OPTIONS, Spacing(2, 6)) as begun:
+            asked = count()
+            begun.read_on(lambda: next(asked) == ahead)  # noqa: B023
+            begun.keep_only_for(2)
+            reader = begun.take(plan.inputs[0])
+            assert reader is not None
+            with reader:
+                assert reader.holds == len(kept)
+                found = frames_of(reader)
+        assert len(found) == 20
+        assert all(found[n] == expected[n] for n in (*kept, *range(ahead, 20)))
+
+
+def test_models_of_other_clips_have_the_input_read_anew(make_clip: Callable[..., Path]) -> None:
+    clip = make_clip("alone.mkv", "-c:v", "ffv1", frames=20, size="64x48")
+    plan = plan_of(clip)
+    with Early(plan, OPTIONS, Spacing(1, 6)) as begun:
+        begun.read_on(never)
+        begun.keep_only_for(6)
+        assert begun.take(plan.inputs[0]) is None
+
+
+def test_scores_are_those_of_a_video_held_whole(
+    make_clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = make_clip("alone.mkv", "-c:v", "ffv1", frames=20, size="128x96")
+    found = [engine.score(clip, sample=0.3, device="cpu", threads=1).results[0]]
+    assert engine._spacing_ahead(plan_of(clip), (), 0.3) == Spacing(1, 8)
+    monkeypatch.setattr(engine, "_spacing_ahead", lambda *_: None)
+    found.append(engine.score(clip, sample=0.3, device="cpu", threads=1).results[0])
+    assert [each.score for each in found[0].clips] == [each.score for each in found[1].clips]
+    assert len(found[0].clips) == 4

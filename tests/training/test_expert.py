@@ -320,3 +320,12 @@ def test_options_of_experts(arguments: tuple[str, ...], said: str, tmp_path: Pat
         timeout=120,
     )
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+def test_outputs_are_all_of_some_task() -> None:
+    assert replace(TINY, outputs=3, tasks=(("a", 1), ("b", 2))).parts() == {
+        "a": slice(0, 1),
+        "b": slice(1, 3),
+    }
+    with pytest.raises(ValueError, match="are not those of"):
+        replace(TINY, outputs=4, tasks=(("a", 1), ("b", 2))).parts()

@@ -11,8 +11,15 @@ from rankvqa_cli.models.ptm.contract import Adapter, FrozenNetwork
 HUB = "hub:"
 
 
-def open_network(adapter: Adapter, file: Path, layer: str = "", threads: int | None = None) -> FrozenNetwork:
+def open_network(
+    adapter: Adapter,
+    file: Path,
+    layer: str = "",
+    threads: int | None = None,
+    opened: FrozenNetwork | None = None,
+) -> FrozenNetwork:
     """The network in ``file`` (a folder, or ``hub:ID``, for transformers), read from ``layer`` or its default one.
+    ``opened`` is the same one, where it was opened before.
 
     Raises ModelError.
     """
@@ -26,7 +33,7 @@ def open_network(adapter: Adapter, file: Path, layer: str = "", threads: int | N
         return TransformersNetwork(file, layer)
     from rankvqa_cli.models.ptm.native import NativeNetwork
 
-    return NativeNetwork(file, layer)
+    return opened.at(layer) if isinstance(opened, NativeNetwork) else NativeNetwork(file, layer)
 
 
 def members(adapter: Adapter, file: Path, threads: int | None = None) -> dict[str, FrozenNetwork]:
@@ -38,7 +45,7 @@ def members(adapter: Adapter, file: Path, threads: int | None = None) -> dict[st
     network = open_network(adapter, file, threads=threads)
     if not isinstance(network, NativeNetwork) or len(network.tasks) < 2:
         return {name: network}
-    return {f"{name}-{task}": NativeNetwork(file, task) for task in network.tasks}
+    return {f"{name}-{task}": network.at(task) for task in network.tasks}
 
 
 def candidates(folder: Path) -> list[tuple[Adapter, Path]]:

@@ -111,7 +111,13 @@ def open_members(path: Path, ensemble: Ensemble, threads: int | None = None) -> 
     Raises ModelError for one that is missing, is not the file that the ensemble was made with, or gives vectors of
     another length.
     """
-    return tuple(_open(path, member, threads) for member in ensemble.members)
+    networks: list[FrozenNetwork] = []
+    opened: dict[tuple[Adapter, str], FrozenNetwork] = {}
+    for member in ensemble.members:
+        network = _open(path, member, opened.get((member.adapter, member.file)), threads)
+        opened[member.adapter, member.file] = network
+        networks.append(network)
+    return tuple(networks)
 
 
 def member_path(path: Path, file: str) -> Path:
@@ -124,10 +130,11 @@ def relative_file(path: Path, file: Path) -> str:
     return str(file) if str(file).startswith(HUB) else os.path.relpath(file, path.parent)
 
 
-def _open(path: Path, member: Member, threads: int | None) -> FrozenNetwork:
+def _open(path: Path, member: Member, opened: FrozenNetwork | None, threads: int | None) -> FrozenNetwork:
+    """The member's network; of one that was ``opened`` for another member, another layer."""
     where = f"{str(path)!r}, member {member.name!r}"
     try:
-        network = open_network(member.adapter, member_path(path, member.file), member.layer, threads)
+        network = open_network(member.adapter, member_path(path, member.file), member.layer, threads, opened)
     except ModelError as error:
         raise ModelError(f"{where}: {error}") from error
     if network.sha256 != member.sha256:

@@ -47,7 +47,9 @@ class ExpertConfig:
         return cls(**known)
 
     def parts(self) -> dict[str, slice]:
-        """Which of the outputs are of each task."""
+        """Which of the outputs are of each task. Raises ValueError where they are not all of some task's."""
+        if self.tasks and sum(count for _, count in self.tasks) != self.outputs:
+            raise ValueError(f"{self.outputs} outputs are not those of {self.tasks}")
         ends = accumulate(count for _, count in self.tasks)
         return {name: slice(end - count, end) for (name, count), end in zip(self.tasks, ends, strict=True)}
 

@@ -6,6 +6,7 @@ read from is the reader's business, by the architecture that the file names.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -120,17 +121,29 @@ class NativeNetwork:
                 f"{str(file)!r}: header and tensors do not belong together ({reason}); get it again"
             ) from error
         self._reader.network.eval().requires_grad_(False)
-        layers = self._reader.layers
-        if layer not in ("", *layers):
-            raise ModelError(f"{str(file)!r} has no layer {layer!r}: it has {', '.join(layers)}")
-        self.layer = layer or layers[0]
-        self._part = self._reader.tasks.get(self.layer)
-        self._read = self.layer if self._part is None else layers[0]
         self.tasks = tuple(self._reader.tasks)
-        self.source = f"{self.sha256} {self._read}"
         self.frames = self._reader.frames
         self.least = self._reader.least
         self._device, self._half = torch.device("cpu"), False
+        self._choose(layer)
+
+    def at(self, layer: str) -> NativeNetwork:
+        """The same network, which is in memory once, read from another layer. Raises ModelError as opening it does."""
+        other = copy.copy(self)
+        other._choose(layer)
+        return other
+
+    def _choose(self, layer: str) -> None:
+        layers = self._reader.layers
+        if layer not in ("", *layers):
+            raise ModelError(f"{str(self.file)!r} has no layer {layer!r}: it has {', '.join(layers)}")
+        self.layer = layer or layers[0]
+        self._part = self._reader.tasks.get(self.layer)
+        self._read = self.layer if self._part is None else layers[0]
+        self.source = f"{self.sha256} {self._read}"
+        if self._part is not None:
+            self.dimension = self._part.stop - self._part.start
+            return
         clip = (self.frames,) if self.frames > 1 else ()
         self.dimension = int(self.vectors(torch.zeros(1, *clip, 3, self.least, self.least)).shape[1])
 
