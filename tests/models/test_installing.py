@@ -240,7 +240,7 @@ def test_import_takes_networks_and_ensembles_with_their_files(tmp_path: Path, ti
     with pytest.raises(ModelError, match="scores nothing by itself"):
         registry.load("one")
     with pytest.raises(ModelError, match="scores nothing by itself"):
-        registry.load("expert-rank")
+        registry.load("expert-motion")
     assert import_file(tiny_model, "again").kind == "full-reference"
     registry.load("again")
     with pytest.raises(UsageError, match="there is a model called 'mine'"):
