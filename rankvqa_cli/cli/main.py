@@ -147,10 +147,7 @@ def cli() -> None:
 
 def run(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
-    from rankvqa_cli.scoring.loading import claim_process
-
     sys.excepthook = _fault
-    claim_process()
     code = main(sys.argv[1:] if argv is None else argv)
     # Everything has been unwound and flushed. Leave without taking the interpreter apart: with torch loaded that takes
     # longer than scoring a short clip, and after a signal it can wait for ever for a thread that was being started.

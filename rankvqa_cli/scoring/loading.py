@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 TURN_S = 0.0005
 #: What torch's import makes of a quarter of its time: kernels for tensors without data, which only compilers ask for.
 _META_KERNELS = "torch._meta_registrations"
-_claimed = False
+#: Files that run as the executable: the installed script, and the package's own.
+_SCRIPTS = ("vqa-score", "__main__.py")
 
 
 @contextmanager
@@ -34,20 +36,13 @@ def loading(
         yield background.submit(_load, models, has_reference, device, precision, threads)
 
 
-def claim_process() -> None:
-    """This process scores, or does something else, and ends: nobody will compile with the torch that is loaded to score
-    here. Not for an interpreter that is anybody else's."""
-    global _claimed
-    _claimed = True
-
-
 def warm_up() -> None:
     """Import what ``score`` will need, torch above all, for a process that waits for its first work."""
     with ExitStack() as stack:
         if "torch" not in sys.modules:
             for manner in (_fitting_environment(), _no_search_for_garbage(), _short_turns()):
                 stack.enter_context(manner)
-            if _claimed:
+            if _is_executable():
                 stack.enter_context(_no_meta_kernels())
         importlib.import_module("rankvqa_cli.scoring.runtime")
 
@@ -61,6 +56,12 @@ def _load(
     return load_runtime(
         models, has_reference=has_reference, device=device, precision=precision, threads=threads
     )
+
+
+def _is_executable() -> bool:
+    """Whether this process is ``vqa-score``, which scores and ends: nobody compiles with the torch that it loads."""
+    file = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
+    return file.name == _SCRIPTS[0] or file == Path(__file__).parents[1] / _SCRIPTS[1]
 
 
 @contextmanager

@@ -87,16 +87,27 @@ def test_torch_is_not_imported_with_the_engine_but_with_the_models() -> None:
     subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, check=True, timeout=120)
 
 
-@pytest.mark.parametrize("claimed", [False, True])
-def test_only_a_process_of_our_own_goes_without_kernels_for_compilers(claimed: bool) -> None:
+@pytest.mark.parametrize(
+    ("file", "executable"),
+    [
+        ("/usr/bin/vqa-score", True),
+        (str(REPOSITORY / "rankvqa_cli" / "__main__.py"), True),
+        ("/home/user/score_all.py", False),
+        ("/usr/lib/pytest/__main__.py", False),
+        (None, False),
+    ],
+)
+def test_only_a_process_of_our_own_goes_without_kernels_for_compilers(
+    file: str | None, executable: bool
+) -> None:
     script = (
         "import sys\n"
+        f"sys.modules['__main__'].__file__ = {file!r}\n"
         "from rankvqa_cli.scoring import loading\n"
-        f"if {claimed}: loading.claim_process()\n"
         "with loading.loading([], True, 'cpu', 'fp32', 1) as loaded:\n"
         "    loaded.result()\n"
         "name = 'torch._meta_registrations'\n"
-        f"assert (name in sys.modules) is not {claimed}\n"
+        f"assert (name in sys.modules) is not {executable}\n"
         "import torch._meta_registrations\n"
         "assert torch._meta_registrations.__file__\n"
         "assert torch.empty(2, 3, device='meta').expand(4, 2, 3).sum(0).shape == (2, 3)\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -55,7 +56,7 @@ class FrozenNetwork(Protocol):
         ...
 
 
-class Undivided:
+class Undivided(ABC):
     """The part of a FrozenNetwork that every network has that gives nothing but its vector."""
 
     sha256: str
@@ -65,9 +66,9 @@ class Undivided:
     def source(self) -> str:
         return f"{self.sha256} {self.layer}"
 
+    @abstractmethod
     def vectors(self, pictures: Tensor) -> Tensor:
         """See FrozenNetwork."""
-        raise NotImplementedError
 
     def whole(self, pictures: Tensor) -> Tensor:
         """See FrozenNetwork."""
