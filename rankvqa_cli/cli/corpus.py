@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from rankvqa_cli.cli.training_options import given_parameters
+
 
 @click.command(
     "corpus", short_help="Make a training corpus: versions of sources, cut into labelled patch clips."
@@ -135,11 +137,9 @@ def command(
 
 def _require_nothing_else() -> None:
     """UsageError for an option on the command line that is for making versions: joined corpora have theirs."""
-    context = click.get_current_context()
-    for name in context.params:
-        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if given and name not in ("sources", "out", "joined"):
-            raise click.UsageError(f"--{name} is for making a corpus, and --join makes no versions")
+    for name, option in given_parameters():
+        if name not in ("sources", "out", "joined"):
+            raise click.UsageError(f"{option} is for making a corpus, and --join makes no versions")
 
 
 def _codecs(text: str) -> tuple[str, ...]:

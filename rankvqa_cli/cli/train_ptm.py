@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from rankvqa_cli.cli import rated_options
-from rankvqa_cli.cli.training_options import FILE, FOLDER
+from rankvqa_cli.cli.training_options import FILE, FOLDER, given_parameters
 
 PTM = "ptm"
 
@@ -109,12 +109,8 @@ def ptm_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def refuse_foreign(ptm: bool) -> None:
     """UsageError for an option on the command line that is for the other kind of training."""
-    context = click.get_current_context()
-    for name in context.params:
-        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        foreign = name not in SHARED | OWN if ptm else name in OWN
-        if given and foreign:
-            option = next(each.opts[-1] for each in context.command.params if each.name == name)
+    for name, option in given_parameters():
+        if name not in SHARED | OWN if ptm else name in OWN:
             whose = "training on a corpus" if ptm else f"--model {PTM}"
             raise click.UsageError(f"{option} is for {whose}")
 

@@ -160,3 +160,11 @@ def training_options(function: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
     return decorated
+
+
+def given_parameters() -> Iterator[tuple[str, str]]:
+    """Name and option of everything that the command line of the running command gives."""
+    context = click.get_current_context()
+    for each in context.command.params:
+        if each.name and context.get_parameter_source(each.name) is click.core.ParameterSource.COMMANDLINE:
+            yield each.name, each.opts[-1]

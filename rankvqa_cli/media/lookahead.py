@@ -150,15 +150,12 @@ class HeldReader(FrameReader):
         self._waiting: deque[NDArray[np.uint8] | None] = deque()
         self._wanted, self._tail = wanted, tail
         self._spare: NDArray[np.uint8] | None = None
+        self.holds = 0
+        """How many frames are held."""
 
     @property
     def begun(self) -> bool:
         return self._process is not None
-
-    @property
-    def holds(self) -> int:
-        """How many frames are held."""
-        return sum(frame is not None for frame in self._waiting)
 
     def hold(self) -> NDArray[np.uint8] | None:
         """Read the next frame and hold it: (frame_bytes,) uint8, None at the end."""
@@ -167,9 +164,11 @@ class HeldReader(FrameReader):
             return None
         self._spare = None
         self._waiting.append(frame)
+        self.holds += 1
         place = len(self._waiting) - 1 - self._tail
         if place >= 0 and not self._wanted(self.frames_delivered - 1 - self._tail):
             self._spare, self._waiting[place] = self._waiting[place], None
+            self.holds -= 1
         return frame
 
     def read_into(self, buffer: memoryview) -> bool:
@@ -178,12 +177,14 @@ class HeldReader(FrameReader):
             return super().read_into(buffer)
         frame = self._waiting.popleft()
         if frame is not None:
+            self.holds -= 1
             buffer.cast("B")[:] = frame.data
         return True
 
     def finish(self) -> StreamEnd:
         """See FrameReader."""
         self._waiting.clear()
+        self.holds = 0
         return super().finish()
 
 

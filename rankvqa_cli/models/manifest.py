@@ -108,15 +108,19 @@ def manifest() -> tuple[ManifestEntry, ...]:
     return tuple(entries.values())
 
 
+def default_entry(kind: ModelKind) -> ManifestEntry | None:
+    """What is taken where no model of a ``kind`` is named."""
+    return next((entry for entry in manifest() if entry.default_for == kind), None)
+
+
 def clip_frames_of(names: Sequence[str], kind: ModelKind) -> int | None:
     """Frames of the longest clips of the models with these names, or of the default one of a ``kind``, as manifests
     have them; None where one of them is in none. Raises ModelError as ``manifest`` does."""
-    entries = manifest()
-    if names:
-        known = {entry.name: entry for entry in entries}
-        chosen = [known.get(name) for name in names]
+    if not names:
+        chosen = [default_entry(kind)]
     else:
-        chosen = [next((entry for entry in entries if entry.default_for == kind), None)]
+        known = {entry.name: entry for entry in manifest()}
+        chosen = [known.get(name) for name in names]
     frames = [entry.clip_frames for entry in chosen if entry is not None]
     return max(frames) if len(frames) == len(chosen) else None
 

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.contract import FullReferenceModel, Model
+from rankvqa_cli.models.manifest import default_entry
 from rankvqa_cli.models.store import ModelFile, locate, manifest, read_model
+from rankvqa_cli.types import ModelKind
 
 Builder: TypeAlias = Callable[[ModelFile, dict[str, Tensor], str], FullReferenceModel]
 
@@ -38,13 +40,13 @@ def available() -> tuple[str, ...]:
 
 def default_model(has_reference: bool) -> str:
     """Name of the model that is taken where none is given. Raises ModelError where none is installed."""
-    kind = "full-reference" if has_reference else "no-reference"
-    for entry in manifest():
-        if entry.default_for == kind:
-            return entry.name
-    raise ModelError(
-        f"no {kind} model is installed as the default; name one with -m ('vqa-score models list')"
-    )
+    kind: ModelKind = "full-reference" if has_reference else "no-reference"
+    entry = default_entry(kind)
+    if entry is None:
+        raise ModelError(
+            f"no {kind} model is installed as the default; name one with -m ('vqa-score models list')"
+        )
+    return entry.name
 
 
 def load(name_or_path: str) -> Model:

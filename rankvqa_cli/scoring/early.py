@@ -58,7 +58,7 @@ class Early:
             if reader.holds >= most or reader.hold() is None:
                 readers.remove(reader)
 
-    def keep_only_for(self, clip_frames: int) -> None:
+    def suit(self, clip_frames: int) -> None:
         """Models with clips of ``clip_frames`` frames will look at the input: begin anew if that is not what its frames
         were let go for."""
         if self._spacing is not None and clip_frames != self._spacing.length:

@@ -121,7 +121,7 @@ def score(
             alignments = _align(plan, options, align, early.lookahead)
             early.read_on(loaded.done)
             runtime = loaded.result()
-        early.keep_only_for(max(model.clip_frames for model in runtime.models))
+        early.suit(max(model.clip_frames for model in runtime.models))
         infos = tuple(model.info for model in runtime.models)
         require_strided(clip_stride, infos)
         require_models(gates, [info.name for info in infos])

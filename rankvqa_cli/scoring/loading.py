@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 TURN_S = 0.0005
 #: What torch's import makes of a quarter of its time: kernels for tensors without data, which only compilers ask for.
 _META_KERNELS = "torch._meta_registrations"
-#: Files that run as the executable: the installed script, and the package's own.
-_SCRIPTS = ("vqa-score", "__main__.py")
 
 
 @contextmanager
@@ -61,7 +59,7 @@ def _load(
 def _is_executable() -> bool:
     """Whether this process is ``vqa-score``, which scores and ends: nobody compiles with the torch that it loads."""
     file = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
-    return file.name == _SCRIPTS[0] or file == Path(__file__).parents[1] / _SCRIPTS[1]
+    return file.name == "vqa-score" or file == Path(__file__).parents[1] / "__main__.py"
 
 
 @contextmanager

@@ -114,7 +114,7 @@ def test_frames_that_nobody_looks_at_are_let_go(make_clip: Callable[..., Path]) 
         with Early(plan, OPTIONS, Spacing(2, 6)) as begun:
             asked = count()
             begun.read_on(lambda: next(asked) == ahead)  # noqa: B023
-            begun.keep_only_for(2)
+            begun.suit(2)
             reader = begun.take(plan.inputs[0])
             assert reader is not None
             with reader:
@@ -129,7 +129,7 @@ def test_models_of_other_clips_have_the_input_read_anew(make_clip: Callable[...,
     plan = plan_of(clip)
     with Early(plan, OPTIONS, Spacing(1, 6)) as begun:
         begun.read_on(never)
-        begun.keep_only_for(6)
+        begun.suit(6)
         assert begun.take(plan.inputs[0]) is None
 
 
