@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.models.contract import Clip
+from rankvqa_cli.models.sizes import halved
 
 ColourInput = Literal["luma", "rgb", "ycbcr"]
 
@@ -151,13 +152,38 @@ def rgb(clip: Clip) -> Tensor:
     Inverts E'Cb = (E'B - E'Y) / (2 (1 - Kb)) and E'Cr = (E'R - E'Y) / (2 (1 - Kr)). Raises InputError for a
     matrix that has no such form (constant luminance, ICtCp, ...).
     """
+    weights = _red_and_blue(clip)
+    return _mixed(nominal_luma(clip)[:, 0], _spread_chroma(clip), *weights)
+
+
+def halved_rgb(clip: Clip) -> Tensor:
+    """``sizes.halved(rgb(clip))`` at a quarter of the work: (T, 3, H // 2, W // 2) float32. Values that overshoot count
+    as they are in a mean, and the mean is clamped. Raises InputError as ``rgb`` does."""
+    weights = _red_and_blue(clip)
+    offset, span = _luma_levels(clip)
+    luma = halved(clip.luma.to(torch.float32)).sub_(offset).div_(span)
+    if clip.format.chroma not in ((2, 2), None):
+        return _mixed(luma, halved(_spread_chroma(clip)), *weights)
+    # Bilinear interpolation and the mean of what it gives: an eighth of each neighbour, one axis after the other.
+    chroma = F.pad(nominal_chroma(clip), (1, 1, 1, 1), mode="replicate")
+    rows = 0.75 * chroma[..., 1:-1, :] + 0.125 * (chroma[..., :-2, :] + chroma[..., 2:, :])
+    chroma = 0.75 * rows[..., 1:-1] + 0.125 * (rows[..., :-2] + rows[..., 2:])
+    return _mixed(luma, chroma[..., : luma.shape[-2], : luma.shape[-1]], *weights)
+
+
+def _red_and_blue(clip: Clip) -> tuple[float, float]:
+    """What red and blue have in luma. Raises InputError where the matrix is no mixture."""
     if clip.format.matrix not in LUMA_WEIGHTS:
         raise InputError(
             f"matrix {clip.format.matrix!r} cannot be converted to RGB by this model; convert the video to "
             f"one of {', '.join(LUMA_WEIGHTS)} first"
         )
-    kr, kb = LUMA_WEIGHTS[clip.format.matrix]
-    y, (cb, cr) = nominal_luma(clip)[:, 0], _spread_chroma(clip).unbind(dim=1)
+    return LUMA_WEIGHTS[clip.format.matrix]
+
+
+def _mixed(y: Tensor, chroma: Tensor, kr: float, kb: float) -> Tensor:
+    """(T, H, W) and (T, 2, H, W) -> (T, 3, H, W) in 0 to 1."""
+    cb, cr = chroma.unbind(dim=1)
     # Each sum straight into its place: a frame is read by little else than this where few of its frames are looked at.
     out = y.new_empty(len(y), 3, *y.shape[1:])
     red, green, blue = out.unbind(dim=1)

@@ -9,6 +9,7 @@ from torch import Tensor
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.models import colour
 from rankvqa_cli.models.contract import Clip
+from rankvqa_cli.models.sizes import halved
 from rankvqa_cli.types import FrameFormat
 
 # 100 % colour bars: R'G'B' and the 8-bit limited-range Y, Cb, Cr code values.
@@ -169,3 +170,29 @@ def test_the_clip_itself_is_not_changed() -> None:
     for convert in (colour.code_luma, colour.nominal_luma, colour.rgb):
         convert(clip)
     assert torch.equal(clip.luma, before)
+
+
+@pytest.mark.parametrize("size", [(8, 12), (9, 13), (2, 3)])
+@pytest.mark.parametrize("chroma", [(2, 2), (2, 1), (1, 1), (4, 1), None])
+@pytest.mark.parametrize("depth", [8, 10])
+def test_half_the_size_is_the_mean_of_four_pixels(
+    size: tuple[int, int], chroma: tuple[int, int] | None, depth: int
+) -> None:
+    height, width = size
+    random = torch.Generator().manual_seed(5)
+    unit = 2 ** (depth - 8)
+
+    def plane(low: int, high: int, *shape: int) -> Tensor:
+        return torch.randint(low * unit, high * unit, (2, *shape), generator=random)
+
+    # Within the gamut, where nothing is clamped.
+    planes: list[Tensor | None] = [plane(100, 160, height, width), None, None]
+    if chroma is not None:
+        small = (-(-height // chroma[1]), -(-width // chroma[0]))
+        planes[1:] = [plane(110, 146, *small), plane(110, 146, *small)]
+    clip = make(*planes, chroma, bit_depth=depth)  # type: ignore[arg-type]
+    found = colour.halved_rgb(clip)
+    assert found.shape == (2, 3, height // 2, width // 2)
+    torch.testing.assert_close(found, halved(colour.rgb(clip)))
+    with pytest.raises(InputError, match="ictcp"):
+        colour.halved_rgb(flat(100, 128, 128, matrix="ictcp"))

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rankvqa_cli.models.ptm.sizes import halved
+from rankvqa_cli.models.sizes import halved
 
 #: Below this, a map of the trunk counts as empty or constant.
 FLOOR = 0.03

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from rankvqa_cli.errors import ModelError
-from rankvqa_cli.models import colour
 from rankvqa_cli.models.contract import Clip, Opinion
 from rankvqa_cli.models.ptm.contract import FrozenNetwork
 from rankvqa_cli.models.ptm.ensemble import Ensemble, member_path, open_members, read_ensemble
@@ -59,7 +58,7 @@ class Ptm:
         return self
 
     def _features(self, clip: Clip) -> list[Tensor]:
-        moment = Moment(colour.rgb(clip), self._views)
+        moment = Moment.of(clip, self._views)
         return [moment.features(network).cpu() for network in self._networks]
 
 

@@ -16,8 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rankvqa_cli.errors import ModelError
+from rankvqa_cli.models import colour
+from rankvqa_cli.models.contract import Clip
 from rankvqa_cli.models.ptm.contract import FrozenNetwork, View
-from rankvqa_cli.models.ptm.sizes import halved, mirrored, on_screen
+from rankvqa_cli.models.sizes import halved, mirrored, on_screen
 
 #: Views of the whole picture at less than its size, and how many times less.
 REDUCED = {"half": 2, "quarter": 4}
@@ -58,6 +60,11 @@ class Views:
         if not self.seen or len(set(self.seen)) < len(self.seen) or not set(self.seen) <= set(get_args(View)):
             raise ValueError(f"what is seen must be some of {', '.join(get_args(View))}")
 
+    @property
+    def only_reduced(self) -> bool:
+        """Whether nothing is seen at more than half the size on the screen."""
+        return {name.removesuffix("-detail") for name in self.seen} <= set(REDUCED)
+
     def length(self, dimension: int) -> int:
         """How long the features are of a network whose vectors have ``dimension`` elements."""
         return dimension * len(self.seen)
@@ -66,11 +73,24 @@ class Views:
 class Moment:
     """Frames of one moment, (T, 3, H, W) float32 RGB in 0 to 1, and what is cut out of them, once for all members."""
 
-    def __init__(self, pictures: Tensor, views: Views) -> None:
-        self._pictures, self._views = on_screen(pictures, views.lines), views
+    def __init__(self, pictures: Tensor, views: Views, reduced: int = 1) -> None:
+        """``pictures`` are as they come, or, where ``reduced`` is 2, half the size that the screen shows them at."""
+        self._pictures = on_screen(pictures, views.lines) if reduced == 1 else pictures
+        self._views, self._reduction = views, reduced
         self._cut: dict[tuple[int, int, int], Tensor] = {}
         self._soft: dict[tuple[int, int, int], Tensor] = {}
         self._seen: dict[tuple[str, str], Tensor] = {}
+
+    @classmethod
+    def of(cls, clip: Clip, views: Views) -> Moment:
+        """Of a clip's frames, made RGB at no larger size than anything is seen at. Raises InputError as ``colour.rgb``
+        does."""
+        shorter = min(clip.luma.shape[1:])
+        if 0 < 2 * views.lines <= shorter:
+            return cls(colour.halved_rgb(clip), views)
+        if views.only_reduced and shorter > 1 and views.lines in (0, shorter):
+            return cls(colour.halved_rgb(clip), views, 2)
+        return cls(colour.rgb(clip), views)
 
     def features(self, network: FrozenNetwork) -> Tensor:
         """(features,) float32 of one member.
@@ -96,7 +116,7 @@ class Moment:
             if name in views.seen or f"{name}-detail" in views.seen:
                 key = (network.frames, factor, network.side or network.least)
                 if key not in self._cut:
-                    self._cut[key] = _reduced(x, factor, network.side, network.least).unsqueeze(0)
+                    self._cut[key] = self._reduced(x, factor, network).unsqueeze(0)
                 found[name] = vectors = self._vectors(network, name, self._cut[key])
                 detail = f"{name}-detail"
                 if detail in views.seen:
@@ -105,6 +125,17 @@ class Moment:
             whole = mirrored(_whole(x, size, network.side), network.least)
             found["whole"] = self._vectors(network, "whole", whole.unsqueeze(0))
         return torch.cat([found[name].mean(dim=0) for name in views.seen])
+
+    def _reduced(self, x: Tensor, factor: int, network: FrozenNetwork) -> Tensor:
+        """``x`` at its size on the screen divided by ``factor``, a power of 2."""
+        left = factor // self._reduction
+        small = mirrored(x, left)
+        while left > 1:
+            small, left = halved(small), left // 2
+        if network.side is not None:
+            size = (network.side, network.side)
+            return F.interpolate(small, size=size, mode="bilinear", antialias=True).clamp_(0, 1)
+        return mirrored(small, network.least)
 
     def _detail(
         self, network: FrozenNetwork, name: str, key: tuple[int, int, int], vectors: Tensor
@@ -161,13 +192,3 @@ def _whole(x: Tensor, size: int, side: int | None) -> Tensor:
         return x
     reduced = (max(1, round(height * scale)), max(1, round(width * scale)))
     return F.interpolate(x, size=reduced, mode="bilinear", antialias=True).clamp_(0, 1)
-
-
-def _reduced(x: Tensor, factor: int, side: int | None, least: int) -> Tensor:
-    """``factor`` is a power of 2."""
-    small = mirrored(x, factor)
-    while factor > 1:
-        small, factor = halved(small), factor // 2
-    if side is not None:
-        return F.interpolate(small, size=(side, side), mode="bilinear", antialias=True).clamp_(0, 1)
-    return mirrored(small, least)

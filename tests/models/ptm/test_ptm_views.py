@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -11,10 +12,13 @@ import torch
 from made_onnx import small_network
 from torch import Tensor
 
+from rankvqa_cli.models import colour
+from rankvqa_cli.models.contract import Clip
 from rankvqa_cli.models.ptm.contract import Undivided, View
 from rankvqa_cli.models.ptm.onnx import OnnxNetwork
-from rankvqa_cli.models.ptm.sizes import mirrored, on_screen
 from rankvqa_cli.models.ptm.views import FLOOR, Moment, Views, features, softened
+from rankvqa_cli.models.sizes import mirrored, on_screen
+from rankvqa_cli.types import FrameFormat
 
 
 @pytest.fixture
@@ -130,3 +134,39 @@ def test_mirroring_continues_without_a_seam() -> None:
 def test_views_that_mean_nothing_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         Views(**bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("size", "lines", "seen", "pixels"),
+    [
+        ((128, 200), 128, ("half",), 64 * 100),
+        ((200, 128), 128, ("half-detail", "quarter"), 100 * 64),
+        ((128, 200), 0, ("quarter",), 64 * 100),
+        ((131, 203), 64, ("crops", "half"), 65 * 101),
+        ((256, 400), 64, ("half", "whole"), 128 * 200),
+        ((128, 200), 128, ("half", "crops"), 128 * 200),
+        ((100, 160), 128, ("half",), 100 * 160),
+        ((1, 5), 0, ("half",), 5),
+    ],
+)
+def test_frames_become_rgb_no_larger_than_they_are_seen(
+    size: tuple[int, int], lines: int, seen: tuple[View, ...], pixels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    for name in ("rgb", "halved_rgb"):
+        convert = getattr(colour, name)
+
+        def counted(clip: Clip, convert: Callable[[Clip], Tensor] = convert) -> Tensor:
+            found = convert(clip)
+            made.append(found.shape[-2] * found.shape[-1])
+            return found
+
+        monkeypatch.setattr(colour, name, counted)
+    random = torch.Generator().manual_seed(3)
+    planes = [torch.randint(100, 160, (1, *size), generator=random).to(torch.uint8) for _ in range(3)]
+    clip = Clip(*planes, FrameFormat(size[1], size[0], "yuv444p", 8, (1, 1), False, "bt709"))
+    network, views = Watching(), Views(crop=64, lines=lines, seen=seen)
+    network.least = 1
+    found = Moment.of(clip, views).features(network)
+    assert made == [pixels]
+    torch.testing.assert_close(found, features(network, colour.rgb(clip), views), atol=1e-3, rtol=0)
