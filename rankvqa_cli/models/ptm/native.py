@@ -41,6 +41,10 @@ class Reader(Protocol):
     @property
     def network(self) -> nn.Module: ...
 
+    def to(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Compute on ``device``, and in ``dtype`` what takes the time."""
+        ...
+
     def read(self, pictures: Tensor, layer: str) -> Tensor:
         """RGB in 0 to 1, (N, 3, H, W) or clips (N, T, 3, H, W), to (N, D) float32."""
         ...
@@ -57,6 +61,11 @@ class Pyramid:
         self.tasks: dict[str, slice] = {}
         self.network = PatchNet(PatchNetConfig.from_json(header.config))
         self.network.load_state_dict({name: value.float() for name, value in tensors.items()})
+        self._half = False
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> None:
+        self.network.to(device)
+        self._half = dtype == torch.bfloat16
 
     def read(self, pictures: Tensor, layer: str) -> Tensor:
         """Rows and columns beyond a multiple of 16 are left out."""
@@ -64,7 +73,8 @@ class Pyramid:
         red, green, blue = pictures[..., :height, :width].unbind(dim=1)
         luma = KR * red + (1 - KR - KB) * green + KB * blue
         chroma = torch.stack([(blue - luma) / (2 * (1 - KB)), (red - luma) / (2 * (1 - KR))], dim=1)
-        levels = self.network.features(luma.unsqueeze(1), F.avg_pool2d(chroma, 2), NOMINAL)
+        with torch.autocast(pictures.device.type, torch.bfloat16, enabled=self._half):
+            levels = self.network.features(luma.unsqueeze(1), F.avg_pool2d(chroma, 2), NOMINAL)
         return torch.cat([f(level.float()) for level in levels.pyramid for f in (_mean, _deviation)], dim=1)
 
 
@@ -82,6 +92,10 @@ class ExpertReader:
         self.network = Expert(config)
         self.network.load_state_dict({name: value.float() for name, value in tensors.items()})
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> None:
+        self.network.to(device)
+        self.network.convolve_in(dtype)
 
     def read(self, pictures: Tensor, layer: str) -> Tensor:
         pooled = self.network.pooled(pictures)
@@ -124,7 +138,7 @@ class NativeNetwork:
         self.tasks = tuple(self._reader.tasks)
         self.frames = self._reader.frames
         self.least = self._reader.least
-        self._device, self._half = torch.device("cpu"), False
+        self._device = torch.device("cpu")
         self._choose(layer)
 
     def at(self, layer: str) -> NativeNetwork:
@@ -154,13 +168,13 @@ class NativeNetwork:
         return whole if self._part is None else whole[:, self._part]
 
     def whole(self, pictures: Tensor) -> Tensor:
-        with torch.no_grad(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
+        with torch.no_grad():
             found = self._reader.read(pictures.to(self._device, torch.float32), self._read)
         return require_vectors(self.file, found.cpu(), len(pictures))
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> NativeNetwork:
-        self._reader.network.to(device)
-        self._device, self._half = device, dtype == torch.bfloat16
+        self._reader.to(device, dtype)
+        self._device = device
         return self
 
 

@@ -30,3 +30,15 @@ def test_what_is_no_network_of_ours_is_refused(tiny_model: Path, tmp_path: Path)
     make_ensemble(tmp_path)
     with pytest.raises(ModelError, match="architecture 'ptm-fusion', of which no vectors are known"):
         NativeNetwork(tmp_path / "small.safetensors")
+
+
+@pytest.mark.parametrize("tiny", [True, False])
+def test_bf16_computes_nearly_the_same(tiny: bool, tiny_model: Path) -> None:
+    """The shipped expert's convolutions, and the maps of a PatchNet."""
+    file = tiny_model if tiny else Path(__file__).parents[3] / "weights/networks/expert.safetensors"
+    pictures = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(2))
+    exact = NativeNetwork(file).vectors(pictures)
+    rough = NativeNetwork(file).to(torch.device("cpu"), torch.bfloat16).vectors(pictures)
+    assert rough.dtype == torch.float32
+    assert not torch.equal(exact, rough)
+    assert float((exact - rough).abs().max()) < 0.01 * float(exact.abs().max())
