@@ -20,6 +20,8 @@ from rankvqa_cli.errors import InputError, UsageError
 
 BINARY_VARIABLE = "VQA_SCORE_FFMPEG"
 PROTOCOLS = "file,pipe"
+#: Longer than any video takes, in s.
+_NEVER_S = 10**8
 _VERSION = re.compile(r"^ffmpeg version (\S+)", re.MULTILINE)
 
 
@@ -134,30 +136,35 @@ def decode_argv(
     stream: int = 0,
     frames: int | None = None,
     threads: int | None = None,
+    counted: list[str] | None = None,
 ) -> list[str]:
     """argv that decodes video stream ``stream`` of ``path``, runs ``filters`` and writes raw frames to
     stdout.
 
     ``input_options`` come before ``-i`` (``f``, ``ss``, ``video_size`` ...); ``filters`` are filter
-    descriptions in order, never empty.
+    descriptions in order, never empty. Where ``filters`` pass on some frames only, ``counted`` are filters that pass
+    on all, which go nowhere: their number is said on stderr in the end, as ``-progress`` does, and ``frames`` is a
+    limit to them.
     """
     binary = find_ffmpeg()
     # crccheck: picture hashes (HEVC's SEI) and slice checksums (FFV1) are verified where the file has them.
     # an, sn, dn: other streams are not even parsed.
     before: dict[str, str | None] = {"an": None, "sn": None, "dn": None}
     before |= {"protocol_whitelist": PROTOCOLS, "err_detect": "crccheck", **input_options}
-    after = {
-        "map": f"0:v:{stream}",
-        "vf": ",".join(filters),
-        "f": "rawvideo",
-        **passthrough_options(_version_of(binary)),
-    }
-    if frames is not None:
-        after["frames:v"] = str(frames)
+    after = {"map": f"0:v:{stream}", **passthrough_options(_version_of(binary))}
     if threads is not None:
         before["threads"] = str(threads)
         after["filter_threads"] = str(threads)
-    node = ffmpeg.input(file_url(path), **before).output("pipe:1", **after)
-    node = node.global_args("-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info")
+    limit = {} if frames is None else {"frames:v": str(frames)}
+    source = ffmpeg.input(file_url(path), **before)
+    to_stdout = after | {"vf": ",".join(filters), "f": "rawvideo"}
+    quiet = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info")
+    if counted is None:
+        node = source.output("pipe:1", **to_stdout, **limit).global_args(*quiet)
+    else:
+        # Of several outputs FFmpeg counts the first. One report, at the end: others would come between the messages.
+        all_of_them = after | limit | {"vf": ",".join(counted), "f": "null"}
+        node = ffmpeg.merge_outputs(source.output("-", **all_of_them), source.output("pipe:1", **to_stdout))
+        node = node.global_args(*quiet, "-progress", "pipe:2", "-stats_period", str(_NEVER_S))
     argv: list[str] = ffmpeg.compile(node, cmd=binary)
     return argv

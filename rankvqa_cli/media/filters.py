@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rankvqa_cli.media.pixfmt import PixelLayout, delivered_depth, delivered_pix_fmt, layout_of
 from rankvqa_cli.media.plan import source_colour
 from rankvqa_cli.types import FrameFormat, PlannedInput, ReadOptions, VideoInfo
@@ -11,8 +13,11 @@ _SUBSAMPLED = (2, 2)
 _RANGES = {True: "full", False: "limited"}
 
 
-def filter_chain(planned: PlannedInput, options: ReadOptions, *, scaler: str = "bicubic") -> list[str]:
-    """Filter descriptions in order: drop leading frames, deinterlace, scale and convert, force the format.
+def filter_chain(
+    planned: PlannedInput, options: ReadOptions, *, scaler: str = "bicubic", chosen: Sequence[str] = ()
+) -> list[str]:
+    """Filter descriptions in order: drop leading frames, deinterlace, pass on those that are ``chosen``, scale and
+    convert, force the format.
 
     ``scaler`` is the scaling algorithm in libswscale's words. A video that already has the planned format
     passes untouched. libswscale takes gray for full range whatever it is told, so luma goes in and out of
@@ -20,15 +25,19 @@ def filter_chain(planned: PlannedInput, options: ReadOptions, *, scaler: str = "
     """
     info, target = planned.info, planned.format
     layout = layout_of(info.pix_fmt)
-    chain: list[str] = []
-    if info.start.skip_frames:
-        chain.append(f"trim=start_frame={info.start.skip_frames}")
+    chain = leading_frames(info)
     if options.deinterlace:
         # Progressive frames pass: bwdif looks at each frame's own flag.
         chain.append("bwdif=mode=send_frame:deint=interlaced")
+    chain += chosen
     if not _is_delivered(info, layout, target):
         chain += _conversion(info, layout, target, scaler)
     return chain or ["null"]
+
+
+def leading_frames(info: VideoInfo) -> list[str]:
+    """What drops the frames before the first."""
+    return [f"trim=start_frame={info.start.skip_frames}"] if info.start.skip_frames else []
 
 
 def _is_delivered(info: VideoInfo, layout: PixelLayout, target: FrameFormat) -> bool:

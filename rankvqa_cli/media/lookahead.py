@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rankvqa_cli.media.reader import FrameReader, StreamEnd
+from rankvqa_cli.media.sparse import SparseReader
 from rankvqa_cli.media.yuv import split_planes
 from rankvqa_cli.types import FrameFormat, PlannedInput, ReadOptions
 
@@ -132,23 +132,12 @@ class Lookahead:
         return np.asarray(steps.clip(0, 255), np.uint8)
 
 
-class HeldReader(FrameReader):
-    """A FrameReader whose frames can be held, to be delivered in their turn.
+class HeldReader(SparseReader):
+    """A SparseReader whose frames can be held, to be delivered in their turn."""
 
-    ``wanted`` says which of them, by number, anybody will look at besides the last ``tail`` of the video; the others
-    are let go, and whatever is in the buffer is delivered in their place.
-    """
-
-    def __init__(
-        self,
-        planned: PlannedInput,
-        options: ReadOptions,
-        wanted: Callable[[int], bool] = lambda _: True,
-        tail: int = 0,
-    ) -> None:
-        super().__init__(planned, options)
+    def __init__(self, planned: PlannedInput, options: ReadOptions, every: int | None = None) -> None:
+        super().__init__(planned, options, every)
         self._waiting: deque[NDArray[np.uint8] | None] = deque()
-        self._wanted, self._tail = wanted, tail
         self._spare: NDArray[np.uint8] | None = None
         self.holds = 0
         """How many frames are held."""
@@ -158,17 +147,16 @@ class HeldReader(FrameReader):
         return self._process is not None
 
     def hold(self) -> NDArray[np.uint8] | None:
-        """Read the next frame and hold it: (frame_bytes,) uint8, None at the end."""
+        """Read the next frame and hold it: (frame_bytes,) uint8, without meaning where it is not ``delivered``; None at
+        the end."""
         frame = np.empty(self.format.frame_bytes, np.uint8) if self._spare is None else self._spare
+        self._spare = frame
         if not super().read_into(frame.data):
             return None
-        self._spare = None
-        self._waiting.append(frame)
-        self.holds += 1
-        place = len(self._waiting) - 1 - self._tail
-        if place >= 0 and not self._wanted(self.frames_delivered - 1 - self._tail):
-            self._spare, self._waiting[place] = self._waiting[place], None
-            self.holds -= 1
+        if self.delivered:
+            self._spare = None
+            self.holds += 1
+        self._waiting.append(frame if self.delivered else None)
         return frame
 
     def read_into(self, buffer: memoryview) -> bool:

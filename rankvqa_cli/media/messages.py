@@ -28,11 +28,20 @@ _HARMLESS = re.compile(r"mmco: unref short failure")
 """Said at the error level of sound files: H.264 cut at an open GOP frees references that it never had."""
 
 
+_PROGRESS = re.compile(
+    r"^(?:frame=\s*(?P<frames>\d+)|(?:fps|bitrate|total_size|out_time\w*|\w+_frames|speed|progress|stream_\w+)=.*)$"
+)
+"""A line of what FFmpeg says for ``-progress``."""
+
+
 class MessageCollector:
     """Reads ``stream`` to its end in a thread of its own, keeping at most ``MAX_MESSAGES`` different lines.
 
     Lines that differ only in numbers (macroblock positions, timestamps) count as one.
     """
+
+    frames: int | None = None
+    """How many frames FFmpeg has counted, where it was told to (``-progress``); complete after ``join``."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -57,6 +66,9 @@ class MessageCollector:
     def _drain(self) -> None:
         for raw in self._stream:
             line = raw.decode("utf-8", "replace").rstrip()
+            if (progress := _PROGRESS.match(line)) is not None:
+                self.frames = int(progress["frames"] or self.frames or 0)
+                continue
             if _LEVELLED.match(line) is None:
                 # A name with a newline in it: the message goes on.
                 self._pending = f"{self._pending} {line}"[:_MAX_LENGTH]

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.media.ffmpeg import decode_argv, strict_decoder
-from rankvqa_cli.media.filters import filter_chain
+from rankvqa_cli.media.filters import filter_chain, leading_frames
 from rankvqa_cli.media.headerless import STDIN_FD
 from rankvqa_cli.media.limits import window_of_rate
 from rankvqa_cli.media.messages import MessageCollector
@@ -55,6 +55,7 @@ class FrameReader:
         self._closed = False
         self._killed = False
         self._held: bytearray | None = None
+        self._first_byte = b""
         self.format: FrameFormat = planned.format
         self.frames_read = 0
         """Frames that FFmpeg has given so far, whether delivered or passed over by the pairing."""
@@ -74,7 +75,7 @@ class FrameReader:
         """Starts FFmpeg; does nothing if it runs already. Raises InputError where it cannot be started."""
         if self._process is not None or self._closed:
             return
-        argv = reader_argv(self._planned, self._options, scaler=self._scaler)
+        argv = self._argv()
         from_stdin = self._planned.info.spec.path == "-"
         try:
             # A session of its own: Ctrl-C on the terminal reaches us only, and we end the process ourselves.
@@ -104,6 +105,9 @@ class FrameReader:
             self._follower = FrameFollower(head) if head else None
             follow = self._follower.feed if self._follower is not None else None
             self._feeder = StdinFeeder(STDIN_FD, head, process.stdin, follow)
+
+    def _argv(self) -> list[str]:
+        return reader_argv(self._planned, self._options, scaler=self._scaler)
 
     def read_into(self, buffer: memoryview) -> bool:
         """Fills ``buffer`` (exactly ``format.frame_bytes`` bytes) with the next frame; False at the end.
@@ -211,7 +215,9 @@ class FrameReader:
             return False
         stdout = self._running().stdout
         assert stdout is not None
-        filled = 0
+        filled = len(self._first_byte)
+        target[:filled] = self._first_byte
+        self._first_byte = b""
         while filled < len(target):
             got = stdout.readinto(target[filled:])  # type: ignore[attr-defined]
             if not got:
@@ -225,10 +231,27 @@ class FrameReader:
         self.frames_read += 1
         return True
 
+    def _goes_on(self) -> bool:
+        """Whether FFmpeg gives another frame, of which one byte is read."""
+        if not self._ended and not self._first_byte:
+            stdout = self._running().stdout
+            assert stdout is not None
+            self._first_byte = stdout.read(1)
+            self._ended = not self._first_byte
+        return not self._ended
 
-def reader_argv(planned: PlannedInput, options: ReadOptions, *, scaler: str = "bicubic") -> list[str]:
+
+def reader_argv(
+    planned: PlannedInput,
+    options: ReadOptions,
+    *,
+    scaler: str = "bicubic",
+    chosen: str | None = None,
+    count: bool = False,
+) -> list[str]:
     """The command line that decodes ``planned``, with the limits of ``options`` turned into exact frame
-    numbers.
+    numbers. Frames are all passed on, or those that are ``chosen``, an expression of their number n from 0; ``count``
+    has FFmpeg say how many there are of both kinds.
     """
     info = planned.info
     before: dict[str, str] = {}
@@ -248,13 +271,19 @@ def reader_argv(planned: PlannedInput, options: ReadOptions, *, scaler: str = "b
         # As the container's own timestamp: versions of FFmpeg disagree about where a container starts.
         before["seek_timestamp"] = "1"
         before["ss"] = f"{info.start.seek_s:.9f}"
+    limit = _limit(planned, options)
+    choosing = []
+    if chosen is not None:
+        choosing = [] if limit is None else [f"trim=end_frame={limit}"]
+        choosing.append(f"select='{chosen}'")
     return decode_argv(
         info.spec.path,
         before,
-        filter_chain(planned, options, scaler=scaler),
+        filter_chain(planned, options, scaler=scaler, chosen=choosing),
         stream=info.start.stream,
-        frames=_limit(planned, options),
+        frames=limit,
         threads=options.threads,
+        counted=(leading_frames(info) or ["null"]) if count else None,
     )
 
 

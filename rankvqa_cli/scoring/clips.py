@@ -34,9 +34,10 @@ class Spacing(NamedTuple):
     hop: int
     stride: int = 1
 
-    def may_see(self, frame: int) -> bool:
-        """False where no clip has that frame but the last, which ends where the video does."""
-        return frame % self.hop < self.length
+    @property
+    def every(self) -> int | None:
+        """Of how many frames one is looked at, besides the last; None where clips have several."""
+        return self.hop if self.length == 1 else None
 
 
 def sampled(length: int, sample_s: float, rate: Fraction) -> Spacing:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from types import TracebackType
 
 from rankvqa_cli.media.lookahead import HeldReader, Lookahead
-from rankvqa_cli.scoring.clips import Spacing
 from rankvqa_cli.types import ComparisonPlan, PlannedInput, ReadOptions
 
 #: How much of one video is held before it is compared: what alignment looks at first, if it is not too large.
@@ -19,15 +18,15 @@ class Early:
     To be entered with ``with``. Each decoder is handed over once, by ``take``, to be closed by whoever took it. Raises
     InputError where FFmpeg cannot be started.
 
-    ``spacing`` is what the input alone will be looked at in, where that is known: other frames of it are let go.
+    ``every`` says that of an input alone one frame in so many will be looked at: others are not delivered (see
+    ``media.sparse``).
     """
 
-    def __init__(self, plan: ComparisonPlan, options: ReadOptions, spacing: Spacing | None = None) -> None:
+    def __init__(self, plan: ComparisonPlan, options: ReadOptions, every: int | None = None) -> None:
         self.lookahead = None if plan.reference is None else Lookahead(plan.reference, options)
         self._plan = plan
-        self._spacing = spacing
-        kept = () if spacing is None else (spacing.may_see, spacing.length)
-        self._input = HeldReader(plan.inputs[0], options, *kept)
+        self._every = every
+        self._input = HeldReader(plan.inputs[0], options, every)
         self._taken = False
 
     def __enter__(self) -> Early:
@@ -58,10 +57,9 @@ class Early:
             if reader.holds >= most or reader.hold() is None:
                 readers.remove(reader)
 
-    def suit(self, clip_frames: int) -> None:
-        """Models with clips of ``clip_frames`` frames will look at the input: begin anew if that is not what its frames
-        were let go for."""
-        if self._spacing is not None and clip_frames != self._spacing.length:
+    def suit(self, every: int | None) -> None:
+        """One frame in ``every`` will be looked at, or all (None): begin anew if the input is not read for that."""
+        if self._every not in (None, every):
             self._input.close()
             self._taken = True
 

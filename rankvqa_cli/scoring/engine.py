@@ -29,7 +29,6 @@ from rankvqa_cli.results.heatmap_targets import heatmap_targets
 from rankvqa_cli.results.pooling import require_pool
 from rankvqa_cli.results.writers import check
 from rankvqa_cli.scoring.clips import (
-    Spacing,
     require_hop,
     require_sample,
     require_stride,
@@ -116,12 +115,11 @@ def score(
     plan = _plan(inputs, reference, raw, ref_raw, options, allow_short)
     require_videos(drops, plan)
     has_reference = plan.reference is not None
-    with Early(plan, options, _spacing_ahead(plan, models, sample)) as early:
+    with Early(plan, options, _every_ahead(plan, models, sample)) as early:
         with loading(models, has_reference, device, precision, threads) as loaded:
             alignments = _align(plan, options, align, early.lookahead)
             early.read_on(loaded.done)
             runtime = loaded.result()
-        early.suit(max(model.clip_frames for model in runtime.models))
         infos = tuple(model.info for model in runtime.models)
         require_strided(clip_stride, infos)
         require_models(gates, [info.name for info in infos])
@@ -130,6 +128,7 @@ def score(
 
         job = Job(plan, alignments, options, runtime, hop, sample, allow_short, allow_damaged, progress)
         job = replace(job, early=early, clip_stride=clip_stride)
+        early.suit(job.every(plan.inputs[0]))
         if moments:
             from rankvqa_cli.scoring.moments import keeping
 
@@ -200,13 +199,13 @@ def _plan(
     return make_plan(ref_info, infos, options, allow_short=allow_short)
 
 
-def _spacing_ahead(plan: ComparisonPlan, models: Sequence[str], sample: float) -> Spacing | None:
-    """Which frames will be looked at of an input without a reference, as far as manifests know; a pipe is read once,
-    whatever they say."""
+def _every_ahead(plan: ComparisonPlan, models: Sequence[str], sample: float) -> int | None:
+    """Of how many frames of an input without a reference one will be looked at, as far as manifests know; a pipe is
+    read once, whatever they say."""
     if plan.reference is not None or plan.inputs[0].info.spec.path == "-":
         return None
     length = clip_frames_of(models, "no-reference")
-    return None if length is None else sampled(length, sample, plan.inputs[0].info.frame_rate)
+    return None if length is None else sampled(length, sample, plan.inputs[0].info.frame_rate).every
 
 
 def _names(inputs: File | Sequence[File]) -> list[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rankvqa_cli.errors import DamagedError, ModelError
 from rankvqa_cli.media.reader import FrameReader
+from rankvqa_cli.media.sparse import SparseReader
 from rankvqa_cli.media.wording import quoted
 from rankvqa_cli.models.contract import Clip, ClipOutput, Model, NoReferenceModel, Opinion
 from rankvqa_cli.scoring.clips import Spacing, clip_windows, require_hop, sampled
@@ -57,6 +58,11 @@ class Job:
         if not isinstance(model, NoReferenceModel):
             return Spacing(model.clip_frames, require_hop(self.hop, model.clip_frames), self.clip_stride)
         return sampled(model.clip_frames, self.sample_s, rate)
+
+    def every(self, planned: PlannedInput) -> int | None:
+        """Of how many frames of ``planned`` one is looked at; None where it is more."""
+        grids = {self.grid(model, planned.info.frame_rate) for model in self.runtime.models}
+        return grids.pop().every if self.plan.reference is None and len(grids) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,7 @@ def run_pass(job: Job, work: Pass) -> PassOutcome:
 def _reader(job: Job, planned: PlannedInput) -> FrameReader:
     """What has been begun already, and whatever else from its beginning."""
     begun = None if job.early is None else job.early.take(planned)
-    return begun or FrameReader(planned, job.options)
+    return begun or SparseReader(planned, job.options, job.every(planned))
 
 
 def _streams(

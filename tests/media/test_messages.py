@@ -56,3 +56,30 @@ def test_the_list_is_bounded() -> None:
 def test_a_message_with_a_newline_is_one_message() -> None:
     data = b"[info] Input\n    Metadata\n[warning] a\nb.mp4: corrupt decoded frame\n[error] last\nwords"
     assert collect(data) == ("a b.mp4: corrupt decoded frame", "last words")
+
+
+def test_what_ffmpeg_counted_is_no_message() -> None:
+    """The last report counts, whatever stands before it."""
+    lines = [
+        "[info] Input",
+        "frame=3",
+        "fps=0.00",
+        "stream_0_0_q=-0.0",
+        "out_time_us=N/A",
+        "progress=continue",
+    ]
+    lines += [
+        "[error] bad",
+        "frame=302",
+        "drop_frames=0",
+        "progress=end",
+        "[warning] a",
+        "frame=y.mp4: corrupt",
+    ]
+    read, write = os.pipe()
+    collector = MessageCollector(os.fdopen(read, "rb"))
+    with os.fdopen(write, "wb") as sink:
+        sink.write("\n".join(lines).encode())
+    collector.join()
+    assert collector.frames == 302
+    assert collector.errors() == ("bad", "a frame=y.mp4: corrupt")

@@ -13,7 +13,6 @@ from rankvqa_cli.media.plan import make_plan
 from rankvqa_cli.media.probe import probe
 from rankvqa_cli.media.reader import FrameReader
 from rankvqa_cli.scoring import early, engine
-from rankvqa_cli.scoring.clips import Spacing
 from rankvqa_cli.scoring.early import Early
 from rankvqa_cli.types import ComparisonPlan, InputSpec, ReadOptions
 
@@ -105,32 +104,44 @@ def test_an_input_alone_has_no_reference_to_look_at(plan: ComparisonPlan) -> Non
         assert begun.reference_decodes(passes=1) == 0
 
 
-def test_frames_that_nobody_looks_at_are_let_go(make_clip: Callable[..., Path]) -> None:
+def test_frames_that_nobody_looks_at_take_no_room(make_clip: Callable[..., Path]) -> None:
     clip = make_clip("alone.mkv", "-c:v", "ffv1", frames=20, size="64x48")
     plan = plan_of(clip)
     with FrameReader(plan.inputs[0], OPTIONS) as alone:
         expected = frames_of(alone)
-    for ahead, kept in ((12, {0, 1, 6, 7, 10, 11}), (100, {0, 1, 6, 7, 12, 13, 18, 19})):
-        with Early(plan, OPTIONS, Spacing(2, 6)) as begun:
+    for ahead, kept in ((12, {0, 6}), (100, {0, 6, 12, 18, 19})):
+        with Early(plan, OPTIONS, 6) as begun:
             asked = count()
             begun.read_on(lambda: next(asked) == ahead)  # noqa: B023
-            begun.suit(2)
+            begun.suit(6)
             reader = begun.take(plan.inputs[0])
             assert reader is not None
             with reader:
                 assert reader.holds == len(kept)
                 found = frames_of(reader)
+                assert reader.finish().errors == ()
         assert len(found) == 20
-        assert all(found[n] == expected[n] for n in (*kept, *range(ahead, 20)))
+        assert all(found[n] == expected[n] for n in (0, 6, 12, 18, 19))
 
 
-def test_models_of_other_clips_have_the_input_read_anew(make_clip: Callable[..., Path]) -> None:
+@pytest.mark.parametrize(("asked", "anew"), [(6, False), (5, True), (None, True)])
+def test_models_that_look_at_other_frames_have_the_input_read_anew(
+    make_clip: Callable[..., Path], asked: int | None, anew: bool
+) -> None:
     clip = make_clip("alone.mkv", "-c:v", "ffv1", frames=20, size="64x48")
     plan = plan_of(clip)
-    with Early(plan, OPTIONS, Spacing(1, 6)) as begun:
+    with Early(plan, OPTIONS, 6) as begun:
+        begun.read_on(never)
+        begun.suit(asked)
+        assert (begun.take(plan.inputs[0]) is None) == anew
+
+
+def test_all_that_was_read_suits_whoever_looks_at_some(make_clip: Callable[..., Path]) -> None:
+    plan = plan_of(make_clip("alone.mkv", "-c:v", "ffv1", frames=20, size="64x48"))
+    with Early(plan, OPTIONS) as begun:
         begun.read_on(never)
         begun.suit(6)
-        assert begun.take(plan.inputs[0]) is None
+        assert begun.take(plan.inputs[0]) is not None
 
 
 def test_scores_are_those_of_a_video_held_whole(
@@ -138,8 +149,8 @@ def test_scores_are_those_of_a_video_held_whole(
 ) -> None:
     clip = make_clip("alone.mkv", "-c:v", "ffv1", frames=20, size="128x96")
     found = [engine.score(clip, sample=0.3, device="cpu", threads=1).results[0]]
-    assert engine._spacing_ahead(plan_of(clip), (), 0.3) == Spacing(1, 8)
-    monkeypatch.setattr(engine, "_spacing_ahead", lambda *_: None)
+    assert engine._every_ahead(plan_of(clip), (), 0.3) == 8
+    monkeypatch.setattr(engine, "_every_ahead", lambda *_: None)
     found.append(engine.score(clip, sample=0.3, device="cpu", threads=1).results[0])
     assert [each.score for each in found[0].clips] == [each.score for each in found[1].clips]
     assert len(found[0].clips) == 4
