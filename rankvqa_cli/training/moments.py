@@ -13,7 +13,7 @@ from torch import Tensor
 from rankvqa_cli.errors import DamagedError
 from rankvqa_cli.media.plan import make_plan
 from rankvqa_cli.media.probe import probe
-from rankvqa_cli.media.reader import FrameReader
+from rankvqa_cli.media.sparse import SparseReader
 from rankvqa_cli.media.yuv import split_planes
 from rankvqa_cli.models import colour
 from rankvqa_cli.models.contract import Clip
@@ -40,7 +40,7 @@ def _read(file: Path, sample_s: float, frames: int) -> Iterator[Tensor]:
     hop = max(1, round(sample_s * planned.info.frame_rate))
     waiting: list[Tensor] = []
     given = seen = 0
-    with FrameReader(planned, options) as reader:
+    with SparseReader(planned, options, hop if frames == 1 else None) as reader:
         row = np.empty((1, planned.format.frame_bytes), np.uint8)
         while reader.read_into(row[0].data):
             wanted = 0 <= seen - given * hop < frames
