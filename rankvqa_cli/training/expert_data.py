@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 
 import numpy as np
 import torch
@@ -31,9 +30,6 @@ STEP = 32
 GAMMA = 1.25
 #: How much a source's contrast and saturation are changed, at least and at most, and its brightness in code values.
 CONTRAST, SATURATION, BRIGHTNESS = (0.6, 1.15), (0.0, 1.4), 24.0
-#: How often pictures are put together of several sources', where they are graded: what a whole picture shows is a
-#: mixture, and patches of few sources are not.
-MIXED = 1 / 3
 #: How a clip's frames are put together: one after the other, standing still, every other one lost, in no order, at
 #: twice the speed, brighter and darker in turn.
 PLAYS = ("straight", "frozen", "dropped", "shuffled", "fast", "flicker")
@@ -45,8 +41,7 @@ class Shown:
 
     ``versions`` says how each was made, None where nothing was done; ``bandwidth`` (N,) is the logarithm to base 2 of
     the share of the picture's resolution that coding and scaling left, 0 where all. ``batch`` holds the planes.
-    ``played`` (N,) is how each clip's frames were put together, a place in PLAYS. ``mixed``: the pictures are
-    ``mosaics``, and what was done to one of their sources was not done to the whole.
+    ``played`` (N,) is how each clip's frames were put together, a place in PLAYS.
     """
 
     pictures: Tensor
@@ -54,7 +49,6 @@ class Shown:
     bandwidth: Tensor
     batch: Batch
     played: Tensor | None = None
-    mixed: bool = False
 
 
 class Shows:
@@ -63,8 +57,7 @@ class Shows:
     Patches are seen as they are, ``crop`` pixels across, or every other time reduced, but to no less than ``least``
     pixels; and half of the encodes are reduced and enlarged again by any factor up to MOST_ZOOM, the same one for a
     slot. ``graded`` gives each source and its encodes another contrast, brightness and colours: contents are few, and
-    quality is not in them; and a third of these draws are ``mosaics``. Clips of ``frames`` frames are played in one of
-    PLAYS' ways.
+    quality is not in them. Clips of ``frames`` frames are played in one of PLAYS' ways.
     """
 
     def __init__(
@@ -110,9 +103,6 @@ class Shows:
         versions: tuple[Version | None, ...] = (*batch.versions, *([None] * batch.groups))
         shares = [coded_scale(version) for version in batch.versions]
         left = [min(1.0, share * reduced) / zooms[i % batch.slots] for i, share in enumerate(shares)]
-        mixed = self._graded and self._frames == 1 and bool(rng.random() < MIXED)
-        if mixed:
-            batch = mosaics(batch)
         gammas = GAMMA ** torch.from_numpy(rng.uniform(-1, 1, len(versions))).float()
         pictures = torch.cat([_pictures(batch, batch.distorted), _pictures(batch, batch.reference)])
         played = None
@@ -126,7 +116,6 @@ class Shows:
             torch.tensor([*map(math.log2, left), *([0.0] * batch.groups)]),
             batch,
             played,
-            mixed,
         )
 
 
@@ -191,22 +180,6 @@ def graded(batch: Batch, rng: np.random.Generator) -> Batch:
         return y.clamp_(16, 235).round_().byte(), c.clamp_(16, 240).round_().byte()
 
     return _changed(batch, change)
-
-
-def mosaics(batch: Batch) -> Batch:
-    """Every quarter of a picture is another source's, of the same slot, and its reference's quarters are of the same
-    sources."""
-
-    def put_together(planes: Tensor) -> Tensor:
-        of_each = planes.view(batch.groups, -1, *planes.shape[1:])
-        found = of_each.clone()
-        middle, centre = (side // 2 for side in planes.shape[-2:])
-        quarters = product((slice(middle), slice(middle, None)), (slice(centre), slice(centre, None)))
-        for number, (rows, columns) in enumerate(quarters):
-            found[..., rows, columns] = of_each.roll(number, dims=0)[..., rows, columns]
-        return found.view_as(planes)
-
-    return _changed(batch, lambda luma, chroma: (put_together(luma), put_together(chroma)))
 
 
 def _changed(batch: Batch, change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Batch:

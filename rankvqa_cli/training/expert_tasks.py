@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
@@ -29,8 +28,6 @@ UNSEEN = -1.5
 WIDTH = 0.15
 KINDS = ("pristine", "codec", *FAMILIES)
 CODED = ("none", *CODECS)
-#: In the place of a place, where there is none to tell.
-UNASKED = -1
 
 
 #: What a pretext asks of pictures, (N, ...) each.
@@ -90,19 +87,12 @@ class Distortion:
         self.module = nn.ParameterDict()
 
     def wanted(self, shown: Shown) -> Wanted:
-        """Places in KINDS and in CODED, how coarsely it was coded, and the resolution left: (N,) each; of pictures put
-        together of several, UNASKED and NaN."""
-        kinds, codecs, coarse = _made(shown.versions)
-        if not shown.mixed:
-            return kinds, codecs, coarse, shown.bandwidth
-        nothing = torch.full_like(coarse, math.nan)
-        return torch.full_like(kinds, UNASKED), torch.full_like(codecs, UNASKED), nothing, nothing
+        """Places in KINDS and in CODED, how coarsely it was coded, and the resolution left: (N,) each."""
+        return (*_made(shown.versions), shown.bandwidth)
 
     def terms(self, found: Tensor, wanted: Wanted) -> dict[str, Tensor]:
         kinds, codecs, coarse, left = self._parts(found)
         kind, codec, coarseness, bandwidth = wanted
-        if bool((kind == UNASKED).all()):
-            return dict.fromkeys(("kind", "codec", "coarse", "left"), 0 * found.sum())
         coded = torch.isfinite(coarseness)
         return {
             "kind": 0.5 * F.cross_entropy(kinds, kind),

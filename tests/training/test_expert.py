@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from made_onnx import small_network
-from torch import Tensor
 
 from rankvqa_cli.errors import InputError, ModelError, UsageError
 from rankvqa_cli.models.patchnet import TINY as PATCHNET
@@ -24,7 +23,7 @@ from rankvqa_cli.models.ptm.views import Moment, Views, features
 from rankvqa_cli.models.store import read_model
 from rankvqa_cli.training.datasets import SourceShard, load_corpus
 from rankvqa_cli.training.expert import ExpertOptions, Pretask, train_expert
-from rankvqa_cli.training.expert_data import PLAYS, Shows, coded_scale, graded, mosaics, play, zoomed
+from rankvqa_cli.training.expert_data import PLAYS, Shows, coded_scale, graded, play, zoomed
 from rankvqa_cli.training.expert_tasks import (
     CODED,
     KINDS,
@@ -95,45 +94,6 @@ def test_a_source_and_its_encodes_are_graded_alike(shows: Shows) -> None:
     spreads = changed.reference[0].float().std(dim=(1, 2)) / batch.reference[0].float().std(dim=(1, 2))
     assert 0.5 < float(spreads.min()) < float(spreads.max()) < 1.2
     assert float(spreads.max() - spreads.min()) > 0.01  # each source its own way
-
-
-def test_mosaics_are_of_every_source_and_their_references_of_the_same(shows: Shows) -> None:
-    """Every source one value, every encode one more than it: so a mosaic says whose its quarters are."""
-    batch = shows.draw(0).batch
-
-    def levels(planes: Tensor, more: int) -> Tensor:
-        own = 10 * torch.arange(GROUPS).repeat_interleave(len(planes) // GROUPS) + more
-        return own.to(torch.uint8).view(-1, *[1] * (planes.dim() - 1)).expand_as(planes).clone()
-
-    flat = replace(
-        batch,
-        reference=tuple(levels(x, 0) for x in batch.reference),
-        distorted=tuple(levels(x, 1) for x in batch.distorted),
-    )
-    made = mosaics(flat)
-    for reference, encodes in zip(made.reference, made.distorted, strict=True):
-        assert torch.equal(reference.repeat_interleave(SLOTS, 0) + 1, encodes)
-        side = reference.shape[-1] // 2
-        corners = reference[..., ::side, ::side].flatten(1)[:, -4:] // 10
-        whose = [[(group + quarter) % GROUPS for quarter in range(4)] for group in range(GROUPS)]
-        assert corners.tolist() == whose
-
-
-def test_of_mosaics_nobody_asks_what_was_done(shows: Shows) -> None:
-    task = Distortion()
-    wanted = task.wanted(replace(shows.draw(0), mixed=True))
-    found = torch.rand(len(wanted[0]), task.outputs, requires_grad=True)
-    terms = task.terms(found, wanted)
-    assert [term.item() for term in terms.values()] == [0.0] * 4
-    sum(terms.values(), start=torch.zeros(())).backward()
-    assert not found.grad.any()  # type: ignore[union-attr]
-    assert set(terms) == set(task.terms(found, task.wanted(shows.draw(0))))
-
-
-def test_a_third_of_what_is_graded_is_mixed(shards: list[SourceShard]) -> None:
-    plain, changed = (Shows(shards, GROUPS, SLOTS, 1, CROP, seed=3, graded=g) for g in (False, True))
-    assert not any(plain.draw(index).mixed for index in range(6))
-    assert 4 <= sum(changed.draw(index).mixed for index in range(30)) <= 16
 
 
 def test_zooming_takes_detail_from_its_slot_alone(shows: Shows, shards: list[SourceShard]) -> None:

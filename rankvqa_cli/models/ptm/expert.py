@@ -34,7 +34,7 @@ class ExpertConfig:
     outputs: int = 1
     frames: int = 1
     scales: int = 3
-    blocks: int = 2
+    blocks: int = 3
     tasks: tuple[tuple[str, int], ...] = ()
 
     @classmethod
