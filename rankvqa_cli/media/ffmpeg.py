@@ -115,10 +115,20 @@ def passthrough_options(version: str) -> dict[str, str]:
     """The output option that keeps FFmpeg from duplicating or dropping frames; its name changed in FFmpeg
     5.1.
     """
+    return {"vsync": "passthrough"} if _is_before(version, 5, 1) else {"fps_mode": "passthrough"}
+
+
+def count_options(version: str) -> tuple[str, ...]:
+    """The global options that have FFmpeg count frames, in one report at the end, since others would come between its
+    messages; before FFmpeg 4.4 they come all the same."""
+    once = () if _is_before(version, 4, 4) else ("-stats_period", str(_NEVER_S))
+    return ("-progress", "pipe:2", *once)
+
+
+def _is_before(version: str, major: int, minor: int) -> bool:
+    """Whether ``version`` is a release before that; a build from the sources is taken for a new one."""
     match = re.match(r"n?(\d+)\.(\d+)", version)
-    if match is not None and (int(match.group(1)), int(match.group(2))) < (5, 1):
-        return {"vsync": "passthrough"}
-    return {"fps_mode": "passthrough"}
+    return match is not None and (int(match.group(1)), int(match.group(2))) < (major, minor)
 
 
 def file_url(path: str) -> str:
@@ -162,9 +172,9 @@ def decode_argv(
     if counted is None:
         node = source.output("pipe:1", **to_stdout, **limit).global_args(*quiet)
     else:
-        # Of several outputs FFmpeg counts the first. One report, at the end: others would come between the messages.
+        # Of several outputs FFmpeg counts the first.
         all_of_them = after | limit | {"vf": ",".join(counted), "f": "null"}
         node = ffmpeg.merge_outputs(source.output("-", **all_of_them), source.output("pipe:1", **to_stdout))
-        node = node.global_args(*quiet, "-progress", "pipe:2", "-stats_period", str(_NEVER_S))
+        node = node.global_args(*quiet, *count_options(_version_of(binary)))
     argv: list[str] = ffmpeg.compile(node, cmd=binary)
     return argv

@@ -9,6 +9,7 @@ import pytest
 from rankvqa_cli.errors import UsageError
 from rankvqa_cli.media.ffmpeg import (
     BINARY_VARIABLE,
+    count_options,
     decode_argv,
     ffmpeg_version,
     file_url,
@@ -67,6 +68,12 @@ def test_the_option_against_duplicated_frames_follows_the_version() -> None:
     assert passthrough_options("5.0") == {"vsync": "passthrough"}
     for version in ("5.1.9-0+deb12u1", "n9.0.2-17-g2a571b6068", "N-118000-gabcdef", "10.0"):
         assert passthrough_options(version) == {"fps_mode": "passthrough"}
+
+
+def test_frames_are_counted_in_one_report_where_ffmpeg_can_be_told_so() -> None:
+    for version in ("4.4.2-0ubuntu0.22.04.1", "5.1.9-0+deb12u1", "n9.0.2-17-g2a571b6068", "N-118000-gabcdef"):
+        assert count_options(version)[:3] == ("-progress", "pipe:2", "-stats_period")
+    assert count_options("4.3.8-0+deb11u3") == ("-progress", "pipe:2")
 
 
 def test_names_are_data() -> None:
