@@ -1,7 +1,7 @@
 """What scoring a video without a reference costs, beside FFmpeg decoding the same file and throwing its frames away.
 
     python benchmarks/alone.py
-    python benchmarks/alone.py --source film.mkv --size 3840x2160 --frames 600 --threads 4 --rate 24
+    python benchmarks/alone.py --source film.mkv --size 3840x2160 --frames 600 --threads 4
 
 Whole commands, start to exit, in turn; the video is the good source of ``speed.py``. Peak memory is of the command and
 its children.

@@ -17,21 +17,22 @@ class SparseReader(FrameReader):
     def __init__(self, planned: PlannedInput, options: ReadOptions, every: int | None = None) -> None:
         super().__init__(planned, options)
         known = planned.info.spec.path != "-" and planned.info.frames is not None and not planned.pairing
-        self._every = every if known and every is not None and every > 1 else None
+        self.every = every if known and every is not None and every > 1 else None
+        """Of how many frames one is delivered; None where all are."""
         self._last_expected = (planned.info.frames or 0) - 1
         self._count: int | None = None
         self.delivered = True
         """Whether the frame that was read last is in the buffer."""
 
     def _argv(self) -> list[str]:
-        if self._every is None:
+        if self.every is None:
             return super()._argv()
-        chosen = f"not(mod(n,{self._every}))+eq(n,{self._last_expected})"
+        chosen = f"not(mod(n,{self.every}))+eq(n,{self._last_expected})"
         return reader_argv(self._planned, self._options, chosen=chosen, count=True)
 
     def finish(self) -> StreamEnd:
         """See FrameReader."""
-        if self._every is None:
+        if self.every is None:
             return super().finish()
         scrap = memoryview(bytearray(self.format.frame_bytes))
         while super()._next(scrap):
@@ -40,10 +41,10 @@ class SparseReader(FrameReader):
         return self._end()
 
     def _next(self, target: memoryview) -> bool:
-        if self._every is None:
+        if self.every is None:
             return super()._next(target)
         number = self.frames_read
-        self.delivered = number % self._every == 0 or number == self._last_expected
+        self.delivered = number % self.every == 0 or number == self._last_expected
         if self._count is None and self.delivered and super()._next(target):
             return True
         if self._count is None and not self.delivered and self._goes_on():

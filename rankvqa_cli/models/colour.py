@@ -88,8 +88,7 @@ def code_luma(clip: Clip) -> Tensor:
 
 def nominal_luma(clip: Clip) -> Tensor:
     """Luma with black at 0 and white at 1: (T, 1, H, W) float32; limited range may overshoot on both sides."""
-    offset, span = _luma_levels(clip)
-    return clip.luma.to(torch.float32).sub_(offset).div_(span).unsqueeze(1)
+    return _nominal(clip.luma.to(torch.float32), clip).unsqueeze(1)
 
 
 def nominal_chroma(clip: Clip) -> Tensor:
@@ -160,8 +159,7 @@ def halved_rgb(clip: Clip) -> Tensor:
     """``sizes.halved(rgb(clip))`` at a quarter of the work: (T, 3, H // 2, W // 2) float32. Values that overshoot count
     as they are in a mean, and the mean is clamped. Raises InputError as ``rgb`` does."""
     weights = _red_and_blue(clip)
-    offset, span = _luma_levels(clip)
-    luma = halved(clip.luma.to(torch.float32)).sub_(offset).div_(span)
+    luma = _nominal(halved(clip.luma.to(torch.float32)), clip)
     if clip.format.chroma not in ((2, 2), None):
         return _mixed(luma, halved(_spread_chroma(clip)), *weights)
     # Bilinear interpolation and the mean of what it gives: an eighth of each neighbour, one axis after the other.
@@ -206,6 +204,12 @@ def network_input(clip: Clip, kind: ColourInput) -> Tensor:
         x = ycbcr(clip)
         x[:, 1:] += 0.5
     return x.contiguous(memory_format=torch.channels_last)
+
+
+def _nominal(values: Tensor, clip: Clip) -> Tensor:
+    """Luma code ``values`` of a clip, float32, changed in place: black at 0 and white at 1."""
+    offset, span = _luma_levels(clip)
+    return values.sub_(offset).div_(span)
 
 
 def _luma_levels(clip: Clip) -> tuple[float, float]:

@@ -25,7 +25,6 @@ class Early:
     def __init__(self, plan: ComparisonPlan, options: ReadOptions, every: int | None = None) -> None:
         self.lookahead = None if plan.reference is None else Lookahead(plan.reference, options)
         self._plan = plan
-        self._every = every
         self._input = HeldReader(plan.inputs[0], options, every)
         self._taken = False
 
@@ -59,7 +58,7 @@ class Early:
 
     def suit(self, every: int | None) -> None:
         """One frame in ``every`` will be looked at, or all (None): begin anew if the input is not read for that."""
-        if self._every not in (None, every):
+        if self._input.every not in (None, every):
             self._input.close()
             self._taken = True
 

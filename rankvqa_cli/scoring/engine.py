@@ -200,9 +200,8 @@ def _plan(
 
 
 def _every_ahead(plan: ComparisonPlan, models: Sequence[str], sample: float) -> int | None:
-    """Of how many frames of an input without a reference one will be looked at, as far as manifests know; a pipe is
-    read once, whatever they say."""
-    if plan.reference is not None or plan.inputs[0].info.spec.path == "-":
+    """Of how many frames of an input without a reference one will be looked at, as far as manifests know."""
+    if plan.reference is not None:
         return None
     length = clip_frames_of(models, "no-reference")
     return None if length is None else sampled(length, sample, plan.inputs[0].info.frame_rate).every
