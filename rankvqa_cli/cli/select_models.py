@@ -48,8 +48,9 @@ def views_named(text: str) -> tuple[str, ...]:
     "pools",
     required=True,
     multiple=True,
-    metavar="DIR",
-    help="Folder of .onnx, .safetensors and Hugging Face folders, or hub:ID; repeatable.",
+    metavar="POOL",
+    help="Folder of .onnx, .safetensors and Hugging Face folders, one of these, or hub:ID; repeatable. FILE#LAYER "
+    "reads one layer of a network, of ONNX also some elements of it: net.onnx#features[0:64].",
 )
 @click.option("-o", "--output", "out", required=True, type=FILE, help="Ensemble to write (.json).")
 @click.option(
@@ -194,12 +195,13 @@ def command(
 def open_pools(pools: Sequence[str], threads: int | None) -> dict[str, FrozenNetwork]:
     """Every network of the pools, by its name. Raises ModelError for one that cannot be used, UsageError for two of one
     name."""
-    from rankvqa_cli.models.ptm.adapters import candidates, members
+    from rankvqa_cli.models.ptm.adapters import candidates, members, pooled
 
     networks: dict[str, FrozenNetwork] = {}
     for pool in pools:
-        for adapter, path in candidates(Path(pool)):
-            for name, network in members(adapter, path, threads).items():
+        place, layer = pooled(pool)
+        for adapter, path in candidates(place):
+            for name, network in members(adapter, path, threads, layer).items():
                 if name in networks:
                     raise UsageError(f"two networks of the pools are called {name!r}: rename one")
                 networks[name] = network

@@ -35,6 +35,7 @@ class PtmArguments:
     components: int
     mean: bool
     joint: bool
+    people: float
     drawn_from: Path | None
     draws: int
 
@@ -88,6 +89,13 @@ def ptm_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="ptm: add one ridge regression on all members to what the head says.",
         ),
         click.option(
+            "--people",
+            default=0.0,
+            show_default=True,
+            type=positive,
+            help="ptm: fit what members say to people's scores, too, each as so many of the teacher's labels.",
+        ),
+        click.option(
             "--corpus",
             "drawn_from",
             type=FOLDER,
@@ -138,6 +146,8 @@ def train(
         raise click.UsageError(
             "--joint needs --components of at least 1: members are regressed by themselves, too"
         )
+    if arguments.people > 0 and arguments.drawn_from is None and arguments.pseudo is None:
+        raise click.UsageError("--people needs a teacher's labels beside people's: --corpus or --pseudo")
     if (arguments.drawn_from is None) != (labels is None):
         raise click.UsageError(
             "--corpus and --labels belong together: patches, and the network that scores them"
@@ -166,6 +176,7 @@ def train(
         components=arguments.components,
         mean=arguments.mean,
         joint=arguments.joint,
+        people=arguments.people,
     )
     folder = run if run is not None else out.with_suffix(".run")
     sampling = Sampling(arguments.size, arguments.sample)

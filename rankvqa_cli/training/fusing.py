@@ -28,7 +28,8 @@ TAUGHT_FOLDS = 5
 class FusingOptions:
     """The head's shape (see ``FusionConfig``), its training, and how members count.
 
-    ``joint`` adds one regression on all members. ``jitter`` is noise on the projected features, in
+    ``joint`` adds one regression on all members. With ``people``, projections are fitted to people's scores as well as
+    to a teacher's, each counting as so many of the teacher's. ``jitter`` is noise on the projected features, in
     their own standard deviations. ``within`` is for the index that the weights come from (see
     ``select.SelectOptions``), always of the training samples alone.
     """
@@ -36,6 +37,7 @@ class FusingOptions:
     components: int = 4
     mean: bool = False
     joint: bool = False
+    people: float = 0.0
     hidden: int = 32
     latent: int = 16
     dropout: float = 0.0
@@ -122,18 +124,57 @@ def project(samples: Samples, options: FusingOptions, taught: Projected | None =
     """
     teachers = ~samples.judged
     inputs = [_tensor(each) for each in samples.features]
-    fusion = Fusion(_config(samples, options, weighted=False))
+    fusion = Fusion(_config(samples, options, weighted=options.joint))
     if teachers.all() or not teachers.any():
         most = TAUGHT_FOLDS if teachers.all() else MOST_FOLDS
         found = _projected(fusion, inputs, _label(samples), folds_of(samples.contents, most))
-        return Projected({n: x for n, x in fusion.named_buffers() if n != "weights"}, found)
+        return Projected(_fitted(fusion), found)
     known = taught or project(samples.rows(teachers), options)
     for name, value in known.fitted.items():
         fusion.get_buffer(name).copy_(value)
     found = [fusion.projected(i, each) for i, each in enumerate(inputs)]
+    if options.people > 0:
+        fitted = _fit_both(fusion, inputs, samples, options, found)
+        return Projected(_fitted(fusion), fitted)
     for each, theirs in zip(found, known.inputs, strict=True):
         each[torch.from_numpy(teachers)] = theirs
     return Projected(known.fitted, found)
+
+
+def _fitted(fusion: Fusion) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in fusion.named_buffers() if name != "weights"}
+
+
+def _fit_both(
+    fusion: Fusion,
+    inputs: Sequence[Tensor],
+    samples: Samples,
+    options: FusingOptions,
+    taught: Sequence[Tensor],
+) -> list[Tensor]:
+    """Fit projections to people's scores and the teacher's together; returns what ``_projected`` does.
+
+    People's scores are stretched to the teacher's scale, by what projections that were ``taught`` by the teacher alone
+    say of both. A teacher is believed in its order of one content's versions, not in its order of contents, and people
+    wherever they were asked on one scale.
+    """
+    people = torch.from_numpy(samples.judged)
+    own = [each[:, -1] if options.joint else each.mean(dim=1) for each in taught]
+    said, label = torch.stack(own).sum(dim=0).double(), _label(samples).double()
+    numbers = {name: i + 1 for i, name in enumerate(sorted(set(samples.contents)))}
+    group = torch.tensor([numbers[name] for name in samples.contents]).masked_fill(people, 0)
+    label = torch.where(
+        people, label * _slope(said[~people], label[~people]) / _slope(said[people], label[people]), label
+    )
+    weight = torch.where(people, options.people, 1.0)
+    folds = folds_of(samples.contents, TAUGHT_FOLDS)
+    return _projected(fusion, inputs, label.float(), folds, weight, group)
+
+
+def _slope(x: Tensor, y: Tensor) -> float:
+    """Of the line through ``y`` (N,) over ``x`` (N,); at least a thousandth."""
+    apart = x - x.mean()
+    return max(1e-3, float((apart * y).sum() / apart.square().sum().clamp_min(1e-9)))
 
 
 def fit(
@@ -211,7 +252,12 @@ def score(fusion: Fusion, samples: Samples) -> tuple[Array, Array]:
 
 
 def _projected(
-    fusion: Fusion, inputs: Sequence[Tensor], label: Tensor, folds: NDArray[np.int64]
+    fusion: Fusion,
+    inputs: Sequence[Tensor],
+    label: Tensor,
+    folds: NDArray[np.int64],
+    weight: Tensor | None = None,
+    group: Tensor | None = None,
 ) -> list[Tensor]:
     """What projections say of contents that they were not fitted to; those of ``fusion`` are then fitted to all.
 
@@ -222,12 +268,13 @@ def _projected(
     if len(np.unique(folds)) > 1:
         for fold in np.unique(folds):
             held = torch.from_numpy(folds == fold)
-            fusion.fit([each[~held] for each in inputs], label[~held])
+            some = (None if x is None else x[~held] for x in (weight, group))
+            fusion.fit([x[~held] for x in inputs], label[~held], *some)
             for i, each in enumerate(inputs):
                 projected[i][held] = fusion.projected(i, each[held])
-        fusion.fit(inputs, label)
+        fusion.fit(inputs, label, weight, group)
         return projected
-    fusion.fit(inputs, label)
+    fusion.fit(inputs, label, weight, group)
     return [fusion.projected(i, each) for i, each in enumerate(inputs)]
 
 

@@ -117,11 +117,44 @@ def test_select_train_and_score(run: Run, rated: Path, pool: Path, tmp_path: Pat
     assert run("models", "verify", "mine.json").returncode == 0
 
 
+def test_a_pool_may_be_some_elements_of_one_file(run: Run, rated: Path, pool: Path, tmp_path: Path) -> None:
+    layers = ("pool/a.onnx#features[0:2]", "pool/a.onnx#[2:6]", "pool/b.onnx")
+    pools = [word for layer in layers for word in ("--pool", layer)]
+    done = run(
+        "select-models", "--data", rated.name, *pools, "-o", "some.json", "--members", "3", "--crop", "224"
+    )
+    assert done.returncode == 0, done.stderr
+    members = json.loads((tmp_path / "some.json").read_text())["members"]
+    assert {(each["name"], each["layer"], each["dimension"]) for each in members} == {
+        ("a-features[0:2]", "features[0:2]", 2),
+        ("a-features[2:6]", "features[2:6]", 4),
+        ("b", "features", 6),
+    }
+    train = (
+        "train",
+        "--model",
+        "ptm",
+        "--data",
+        rated.name,
+        "--ensemble",
+        "some.json",
+        "--cache",
+        "some.features",
+    )
+    trained = run(*train, "-o", "of_some.json", "--seeds", "1", "--steps", "5")
+    assert trained.returncode == 0, trained.stderr
+    scored = run("-i", "testsrc210.mp4", "-m", "of_some.json", "-o", "out.json")
+    assert scored.returncode == 0, scored.stderr
+    assert len(json.loads((tmp_path / "out.json").read_text())["results"][0]["members"]) == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
         (("--pool", "nowhere"), 5, "cannot read the pool"),
         (("--pool", "."), 5, "has no network"),
+        (("--pool", "pool/a.onnx#other"), 5, "has no output 'other'"),
+        (("--pool", "pool/x.onnx#[0:2]"), 5, "cannot read the pool"),
         (("--pool", "pool", "--pool", "pool"), 2, "are called 'a'"),
         (("--pool", "pool", "--members", "0"), 2, "--members is auto"),
         (("--pool", "pool", "--see", "all"), 2, "--see takes some of"),

@@ -86,7 +86,7 @@ def test_an_ensemble_learns_from_a_corpus_beside_people(folder: Path) -> None:
     assert chosen.returncode == 0, chosen.stderr
     train = ["train", "--model", "ptm", "--data", "rated.csv", "--ensemble", "chosen.json", "--seeds", "1"]
     taught = vqa(
-        *[*train, "--steps", "5", "--components", "1", "--joint", "--corpus", "corpus"],
+        *[*train, "--steps", "5", "--components", "1", "--joint", "--people", "2", "--corpus", "corpus"],
         *["--labels", "one.safetensors", "--draws", "1", "-o", "taught.json"],
         cwd=folder,
     )
@@ -99,6 +99,8 @@ def test_an_ensemble_learns_from_a_corpus_beside_people(folder: Path) -> None:
     assert 0 <= float(scored.stdout) <= 100, scored.stderr
     alone = vqa(*train, "--corpus", "corpus", "-o", "x.json", cwd=folder)
     assert (alone.returncode, "belong together" in alone.stderr) == (2, True)
+    unheard = vqa(*train, "--people", "1", "-o", "x.json", cwd=folder)
+    assert (unheard.returncode, "--people needs a teacher's labels" in unheard.stderr) == (2, True)
     bare = vqa(*train, "--components", "0", "--mean", "--joint", "-o", "x.json", cwd=folder)
     assert (bare.returncode, "--joint needs" in bare.stderr) == (2, True)
 

@@ -133,9 +133,9 @@ def test_a_teachers_content_is_left_out_with_peoples_ratings_of_it() -> None:
     assert not np.array_equal(found[12:24], alone[12:24])
 
 
-def test_joint_shares_add_up_to_one_regression_on_all_members() -> None:
+def test_joint_shares_add_up_to_what_holds_for_unseen_contents() -> None:
     samples = made()
-    options = replace(FAST, components=1, joint=True)
+    options = replace(FAST, components=1, joint=True, weighting="equal")
     found = project(samples.rows(np.array([name != "d" for name in samples.contents])), options)
     unseen = samples.rows(np.array([name == "d" for name in samples.contents]))
     shares = [
@@ -143,13 +143,36 @@ def test_joint_shares_add_up_to_one_regression_on_all_members() -> None:
         for i, each in enumerate(unseen.features)
     ]
     assert spearmanr(sum(shares).numpy(), unseen.mos).statistic > 0.9
-    one = Samples(
-        (np.concatenate(samples.features, axis=1),),
-        samples.mos,
-        samples.contents,
-        samples.weight,
-        samples.judged,
+
+
+def mixed() -> Samples:
+    """People's scores of two contents, and a teacher's of two others."""
+    samples = made()
+    return replace(samples, judged=np.array([name in "ab" for name in samples.contents]))
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_people_have_a_say_in_projections_where_they_are_given_one(joint: bool) -> None:
+    samples, options = mixed(), replace(FAST, joint=joint)
+    turned = replace(samples, mos=np.where(samples.judged, 6 - samples.mos, samples.mos))
+    kept, heard = (
+        [project(each, replace(options, people=people)).fitted for each in (samples, turned)]
+        for people in (0.0, 5.0)
     )
-    known = project(one.rows(np.array([name != "d" for name in one.contents])), FAST)
-    whole = (torch.from_numpy(one.features[0][36:]) - known.fitted["centre0"]) @ known.fitted["projection0"]
-    torch.testing.assert_close(sum(shares), whole.sum(dim=1), atol=1e-4, rtol=1e-4)
+    assert torch.equal(kept[0]["projection0"], kept[1]["projection0"])
+    assert not torch.allclose(heard[0]["projection0"], heard[1]["projection0"], atol=0.01)
+
+
+def test_peoples_scores_are_stretched_to_the_teachers_scale() -> None:
+    """People who use half of the scale, or only its upper end, say the same."""
+    samples, options = mixed(), replace(FAST, joint=True, weighting="equal", people=3.0)
+    narrow = replace(samples, mos=np.where(samples.judged, 3 + samples.mos / 3, samples.mos))
+    for name, value in project(samples, options).fitted.items():
+        torch.testing.assert_close(value, project(narrow, options).fitted[name], atol=1e-4, rtol=1e-3)
+
+
+def test_what_a_head_with_people_says_of_unseen_contents_is_right() -> None:
+    samples = mixed()
+    found = leave_out(samples, replace(FAST, joint=True, people=3.0), (1,))
+    at = samples.judged
+    assert spearmanr(found.quality[0, at], samples.mos[at]).statistic > 0.9

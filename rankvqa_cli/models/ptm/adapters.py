@@ -9,6 +9,8 @@ from rankvqa_cli.models.ptm.contract import Adapter, FrozenNetwork
 
 #: How a model of the Hugging Face hub is named; it is taken from the local cache and never fetched.
 HUB = "hub:"
+#: Which adapter takes files of an ending.
+FILES: dict[str, Adapter] = {".onnx": "onnx", ".safetensors": "native"}
 
 
 def open_network(
@@ -19,14 +21,14 @@ def open_network(
     opened: FrozenNetwork | None = None,
 ) -> FrozenNetwork:
     """The network in ``file`` (a folder, or ``hub:ID``, for transformers), read from ``layer`` or its default one.
-    ``opened`` is the same one, where it was opened before.
+    ``opened`` is the same one, where it was opened before: what can be read from several layers is in memory once.
 
     Raises ModelError.
     """
     if adapter == "onnx":
         from rankvqa_cli.models.ptm.onnx import OnnxNetwork
 
-        return OnnxNetwork(file, layer, threads)
+        return opened.at(layer) if isinstance(opened, OnnxNetwork) else OnnxNetwork(file, layer, threads)
     if adapter == "transformers":
         from rankvqa_cli.models.ptm.transformers import TransformersNetwork
 
@@ -36,40 +38,51 @@ def open_network(
     return opened.at(layer) if isinstance(opened, NativeNetwork) else NativeNetwork(file, layer)
 
 
-def members(adapter: Adapter, file: Path, threads: int | None = None) -> dict[str, FrozenNetwork]:
-    """What ``file`` offers to an ensemble, by what it is called: the network, or where one learned several tasks, what
-    it says to each. Raises ModelError."""
+def members(
+    adapter: Adapter, file: Path, threads: int | None = None, layer: str = ""
+) -> dict[str, FrozenNetwork]:
+    """What ``file`` offers to an ensemble, by what it is called: the network, read from ``layer`` where one is named,
+    or where one learned several tasks, what it says to each. Raises ModelError."""
     from rankvqa_cli.models.ptm.native import NativeNetwork
 
     name = name_of(file)
-    network = open_network(adapter, file, threads=threads)
+    network = open_network(adapter, file, layer, threads)
+    if layer:
+        return {f"{name}-{network.layer}": network}
     if not isinstance(network, NativeNetwork) or len(network.tasks) < 2:
         return {name: network}
     return {f"{name}-{task}": network.at(task) for task in network.tasks}
 
 
-def candidates(folder: Path) -> list[tuple[Adapter, Path]]:
-    """What a folder offers, by name: ``*.onnx``, ``*.safetensors`` (native) and folders that hold a ``config.json``.
+def pooled(pool: str) -> tuple[Path, str]:
+    """The folder or file of a pool, and the layer that is named behind it: ``net.onnx#features[0:64]``."""
+    path, mark, layer = pool.rpartition("#")
+    return (Path(path), layer) if mark and not Path(pool).exists() else (Path(pool), "")
 
-    A folder with a ``config.json`` is a candidate itself, and so is ``hub:ID``. Raises ModelError for a folder without
-    any.
+
+def candidates(pool: Path) -> list[tuple[Adapter, Path]]:
+    """What a pool offers: of a folder, by name, ``*.onnx``, ``*.safetensors`` (native) and folders that hold a
+    ``config.json``.
+
+    Such a file is a candidate itself, and so are a folder with a ``config.json`` and ``hub:ID``. Raises ModelError for
+    a pool without any.
     """
-    if str(folder).startswith(HUB) or (folder / "config.json").is_file():
-        return [("transformers", folder)]
+    if str(pool).startswith(HUB) or (pool / "config.json").is_file():
+        return [("transformers", pool)]
+    if pool.suffix in FILES and pool.is_file():
+        return [(FILES[pool.suffix], pool)]
     found: list[tuple[Adapter, Path]] = []
     try:
-        for path in sorted(folder.iterdir()):
-            if path.suffix == ".onnx":
-                found.append(("onnx", path))
-            elif path.suffix == ".safetensors":
-                found.append(("native", path))
+        for path in sorted(pool.iterdir()):
+            if path.suffix in FILES:
+                found.append((FILES[path.suffix], path))
             elif (path / "config.json").is_file():
                 found.append(("transformers", path))
     except OSError as error:
-        raise ModelError(f"cannot read the pool {str(folder)!r}: {error.strerror}") from error
+        raise ModelError(f"cannot read the pool {str(pool)!r}: {error.strerror}") from error
     if not found:
         raise ModelError(
-            f"the pool {str(folder)!r} has no network: put .onnx, .safetensors or Hugging Face folders there"
+            f"the pool {str(pool)!r} has no network: put .onnx, .safetensors or Hugging Face folders there"
         )
     return found
 

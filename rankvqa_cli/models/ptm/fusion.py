@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 #: Penalties of the components, times the number of features, on standardised features: strongest first.
 SHRINKAGES = (300.0, 30.0, 3.0, 0.3)
+#: Penalty of the joint regression, against features of which all members together have a variance of 1.
+JOINT = 0.3
 
 
 @dataclass(frozen=True)
@@ -90,20 +92,31 @@ class Fusion(nn.Module):
         self.head = nn.Linear(config.latent, 1)
         self.gain = nn.Parameter(torch.ones(())) if config.joint else None
 
-    def fit(self, features: Sequence[Tensor], label: Tensor) -> None:
-        """Set centres and projections from training samples: one (N, D) a member, and their ``label`` (N,).
+    def fit(
+        self,
+        features: Sequence[Tensor],
+        label: Tensor,
+        weight: Tensor | None = None,
+        group: Tensor | None = None,
+    ) -> None:
+        """Set centres and projections from training samples: one (N, D) a member, their ``label`` (N,), as how many
+        samples each counts (N,), 1 by default, and the ``group`` (N,) of whole numbers within which alone samples are
+        compared, one for all by default.
 
         The components are ridge regressions, in the label's standard deviations; they add up to the one that is shrunk
         least. In-sample they flatter: a head is trained on what projections say that were fitted to other contents.
         """
-        y = label.double() - label.double().mean()
-        y = y / y.square().mean().sqrt().clamp_min(1e-9)
+        counts = torch.ones(len(label), dtype=torch.float64) if weight is None else weight.double()
+        groups = torch.zeros(len(label), dtype=torch.int64) if group is None else group
+        rows = counts.sqrt()[:, None]
+        y = _apart(label.double()[:, None], counts, groups)
+        y = (y / (y.square() * counts[:, None]).sum().div(counts.sum()).sqrt().clamp_min(1e-9) * rows)[:, 0]
         standard, spreads = [], []
         for i, each in enumerate(features):
             x = each.double()
-            centre, spread = x.mean(dim=0), x.std(dim=0, correction=0)
+            centre, spread = _moments(x, counts)
             spreads.append(torch.where(spread > 1e-9, spread, torch.ones_like(spread)))
-            standard.append((x - centre) / spreads[i])
+            standard.append(_apart((x - centre) / spreads[i], counts, groups) * rows)
             self.get_buffer(f"centre{i}").copy_(centre.float())
         shares = (
             self._shares(standard, y) if self.config.joint else [x.new_empty(x.shape[1], 0) for x in standard]
@@ -114,9 +127,13 @@ class Fusion(nn.Module):
             self.get_buffer(f"projection{i}").copy_((projection / spread[:, None]).float())
 
     def _shares(self, standard: Sequence[Tensor], y: Tensor) -> list[Tensor]:
-        """(D, 1) a member: its part of the ridge regression on all of them, shrunk least."""
-        whole = _ridge(torch.cat(list(standard), dim=1), y, SHRINKAGES[-1:])
-        return list(torch.split(whole, [x.shape[1] for x in standard]))
+        """(D, 1) a member: its part of the ridge regression on all of them, in which each is heard as loud as its
+        weight says, however many features it has."""
+        loud = [(w / x.shape[1]) ** 0.5 for x, w in zip(standard, self.config.weights, strict=True)]
+        side_by_side = torch.cat([x * each for x, each in zip(standard, loud, strict=True)], dim=1)
+        whole = _ridge(side_by_side, y, [JOINT / side_by_side.shape[1]])
+        parts = torch.split(whole, [x.shape[1] for x in standard])
+        return [part * each for part, each in zip(parts, loud, strict=True)]
 
     def _projection(self, x: Tensor, y: Tensor) -> Tensor:
         """(D, components and mean) of one block, standardised (N, D)."""
@@ -164,6 +181,21 @@ def _transform(config: FusionConfig) -> nn.Sequential:
         nn.LayerNorm(config.latent),
         nn.GELU(),
     )
+
+
+def _moments(x: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (D,) of (N, D), each row counting as ``counts`` (N,) says."""
+    share = (counts / counts.sum())[:, None]
+    centre = (x * share).sum(dim=0)
+    return centre, ((x - centre).square() * share).sum(dim=0).sqrt()
+
+
+def _apart(x: Tensor, counts: Tensor, group: Tensor) -> Tensor:
+    """(N, D) less the mean of each group (N,)."""
+    groups, place = torch.unique(group, return_inverse=True)
+    sums = x.new_zeros(len(groups), x.shape[1]).index_add_(0, place, x * counts[:, None])
+    total = x.new_zeros(len(groups)).index_add_(0, place, counts)
+    return x - (sums / total[:, None])[place]
 
 
 def _diagonal(blocks: Sequence[Tensor]) -> Tensor:

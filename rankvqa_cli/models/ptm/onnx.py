@@ -1,11 +1,14 @@
 """Adapter ``onnx``: anything anybody exports that turns pictures into vectors, run by ONNX Runtime.
 
 One input, RGB (N, 3, H, W) or clips (N, T, 3, H, W) float32 in 0 to 1, with the network's own normalisation inside the
-graph; the vector is one of the graph's outputs. N, H and W may be fixed or open.
+graph; the vector is one of the graph's outputs, or some elements of it: ``features[0:1024]``. N, H and W may be fixed
+or open.
 """
 
 from __future__ import annotations
 
+import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +18,22 @@ from torch import Tensor
 
 from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.ptm import LEAST_SIDE
-from rankvqa_cli.models.ptm.contract import Adapter, Undivided, read_bytes, require_vectors
+from rankvqa_cli.models.ptm.contract import Adapter, read_bytes, require_vectors
+
+#: An output, and from which of its elements to before which one.
+SOME = re.compile(r"(?P<output>.*)\[(?P<first>\d+):(?P<end>\d+)\]")
 
 
-class OnnxNetwork(Undivided):
+class OnnxNetwork:
     """A session of ONNX Runtime as a ``contract.FrozenNetwork``."""
 
     adapter: Adapter = "onnx"
     least = LEAST_SIDE
 
     def __init__(self, file: Path, layer: str = "", threads: int | None = None) -> None:
-        """``layer`` names an output of the graph, by default the first. Raises ModelError naming the file that is
-        missing, is no ONNX network, needs operators or shapes that it cannot have, or gives no vector."""
+        """``layer`` names an output of the graph, by default the first, and may name some elements of it:
+        ``features[0:1024]``, ``[0:1024]``. Raises ModelError naming the file that is missing, is no ONNX network, needs
+        operators or shapes that it cannot have, or gives no vector."""
         self.file = file
         self._data, self.sha256 = read_bytes(file)
         self._threads = threads
@@ -37,14 +44,44 @@ class OnnxNetwork(Undivided):
                 f"{str(file)!r} does not take pictures: its input must be one float tensor, "
                 "(N, 3, H, W) or (N, T, 3, H, W)"
             )
-        if layer and layer not in outputs:
-            raise ModelError(f"{str(file)!r} has no output {layer!r}: it has {', '.join(outputs)}")
-        self.layer = layer or outputs[0]
+        self._outputs = tuple(outputs)
         self._input = inputs[0].name
         self._batch, self.frames, self.side = _sizes(file, inputs[0].shape)
-        self.dimension = self._tried()
+        self._lengths: dict[str, int] = {}
+        self._choose(layer)
+
+    def at(self, layer: str) -> OnnxNetwork:
+        """The same network, which is in memory once, read from another layer. Raises ModelError as opening it does."""
+        other = copy.copy(self)
+        other._choose(layer)
+        return other
+
+    def _choose(self, layer: str) -> None:
+        some = SOME.fullmatch(layer)
+        output = (some["output"] if some else layer) or self._outputs[0]
+        if output not in self._outputs:
+            raise ModelError(
+                f"{str(self.file)!r} has no output {output!r}: it has {', '.join(self._outputs)}"
+            )
+        self._output = output
+        self.source = f"{self.sha256} {output}"
+        if output not in self._lengths:
+            self._lengths[output] = self._tried()
+        length = self._lengths[output]
+        first, end = (int(some["first"]), int(some["end"])) if some else (0, length)
+        if not first < end <= length:
+            raise ModelError(f"{str(self.file)!r} has no elements {first} to {end}: {output} has {length}")
+        self._part = slice(first, end)
+        self.layer = f"{output}[{first}:{end}]" if some else output
+        self.dimension = end - first
 
     def vectors(self, pictures: Tensor) -> Tensor:
+        return self.part(self.whole(pictures))
+
+    def part(self, whole: Tensor) -> Tensor:
+        return whole[:, self._part]
+
+    def whole(self, pictures: Tensor) -> Tensor:
         step = self._batch or max(1, len(pictures))
         if len(pictures) % step:
             raise ModelError(f"{str(self.file)!r} takes {step} pictures at a time: export it with an open N")
@@ -74,7 +111,9 @@ class OnnxNetwork(Undivided):
 
     def _run(self, pictures: Tensor) -> Tensor:
         try:
-            found = self._session.run([self.layer], {self._input: np.ascontiguousarray(pictures.numpy())})[0]
+            found = self._session.run([self._output], {self._input: np.ascontiguousarray(pictures.numpy())})[
+                0
+            ]
         except _refusals() as error:
             shape = " x ".join(map(str, pictures.shape))
             raise ModelError(f"{str(self.file)!r} cannot take pictures of {shape}: {_line(error)}") from error
@@ -83,7 +122,7 @@ class OnnxNetwork(Undivided):
     def _tried(self) -> int:
         side = self.side or LEAST_SIDE
         shape = (self._batch or 1, *([self.frames] if self.frames > 1 else []), 3, side, side)
-        return int(self.vectors(torch.zeros(shape)).shape[1])
+        return int(self.whole(torch.zeros(shape)).shape[1])
 
 
 def _sizes(file: Path, shape: list[Any]) -> tuple[int | None, int, int | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rankvqa_cli.models.ptm.fusion import SHRINKAGES, Fusion, FusionConfig
+from rankvqa_cli.models.ptm.fusion import JOINT, SHRINKAGES, Fusion, FusionConfig
 
 
 def made(inputs: list[int], weights: list[float], **values: int) -> Fusion:
@@ -89,3 +89,49 @@ def test_a_member_of_no_weight_has_no_say_but_a_view() -> None:
 def test_weights_are_shares(weights: list[float]) -> None:
     with pytest.raises(ValueError):
         FusionConfig([3, 3], weights)
+
+
+def test_members_are_heard_in_the_joint_regression_as_loud_as_their_weight() -> None:
+    generator = torch.Generator().manual_seed(5)
+    x = [torch.randn(40, 3, generator=generator), torch.randn(40, 8, generator=generator)]
+    y = x[0][:, 0] - x[1][:, 2] + 0.1 * torch.randn(40, generator=generator)
+    weights = [0.8, 0.2]
+    fusion = made([3, 8], weights, joint=True)
+    fusion.fit(x, y)
+    shares = sum(fusion.projected(i, each)[:, -1] for i, each in enumerate(x))
+    z = [(each - each.mean(dim=0)) / each.std(dim=0, correction=0) for each in x]
+    alike = sum(w * each @ each.T / each.shape[1] for w, each in zip(weights, z, strict=True))
+    t = (y - y.mean()) / y.std(correction=0)
+    torch.testing.assert_close(
+        shares, alike @ torch.linalg.solve(alike + JOINT * torch.eye(40), t), rtol=1e-3, atol=1e-3
+    )
+
+
+def test_a_sample_that_counts_twice_is_two() -> None:
+    generator = torch.Generator().manual_seed(6)
+    x, y = torch.randn(20, 5, generator=generator), torch.randn(20, generator=generator)
+    group = torch.arange(20) % 3
+    counted, repeated = made([5], [1.0], joint=True), made([5], [1.0], joint=True)
+    weight = torch.ones(20)
+    weight[:6] = 2
+    counted.fit([x], y, weight, group)
+    repeated.fit([torch.cat([x, x[:6]])], torch.cat([y, y[:6]]), None, torch.cat([group, group[:6]]))
+    torch.testing.assert_close(counted.projected(0, x), repeated.projected(0, x), rtol=1e-4, atol=1e-5)
+
+
+def test_samples_are_compared_within_their_group_alone() -> None:
+    """What sets whole groups apart, in label or features, has no part in it."""
+    generator = torch.Generator().manual_seed(7)
+    x, y = torch.randn(60, 4, generator=generator), torch.randn(60, generator=generator)
+    x[:, 0] = y
+    group = torch.arange(60) % 4
+    plain, shifted = made([4], [1.0], joint=True), made([4], [1.0], joint=True)
+    plain.fit([x], y, None, group)
+    shifted.fit([x], y - 50 * group, None, group)
+    torch.testing.assert_close(
+        plain.get_buffer("projection0"), shifted.get_buffer("projection0"), rtol=1e-3, atol=1e-4
+    )
+    together = made([4], [1.0], joint=True)
+    together.fit([x], y - 50 * group)
+    assert torch.corrcoef(torch.stack([plain.projected(0, x)[:, -1], y]))[0, 1] > 0.9
+    assert torch.corrcoef(torch.stack([together.projected(0, x)[:, -1], y]))[0, 1] < 0.9

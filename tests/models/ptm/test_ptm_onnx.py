@@ -12,6 +12,7 @@ from made_onnx import network, small_network
 
 from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.ptm.onnx import OnnxNetwork
+from rankvqa_cli.models.ptm.views import Moment, Views
 
 
 def saved(folder: Path, data: bytes) -> Path:
@@ -37,6 +38,43 @@ def test_a_fixed_size_and_number_are_told(tmp_path: Path) -> None:
         opened.vectors(torch.rand(3, 3, 64, 64))
     with pytest.raises(ModelError, match=r"net\.onnx.*cannot take pictures of 2 x 3 x 32 x 64"):
         opened.vectors(torch.rand(2, 3, 32, 64))
+
+
+def test_some_elements_are_a_layer_and_the_network_runs_once_for_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = OnnxNetwork(saved(tmp_path, small_network(0)), threads=1)
+    some, rest = OnnxNetwork(whole.file, "features[1:4]", 1), whole.at("[4:6]")
+    assert (some.layer, some.dimension, rest.layer, rest.dimension) == (
+        "features[1:4]",
+        3,
+        "features[4:6]",
+        2,
+    )
+    assert some.source == rest.source == whole.source
+    pictures = torch.rand(1, 3, 224, 240)
+    assert torch.equal(some.vectors(pictures), whole.vectors(pictures)[:, 1:4])
+    asked = []
+    run = OnnxNetwork.whole
+    monkeypatch.setattr(OnnxNetwork, "whole", lambda self, x: asked.append(x.shape) or run(self, x))
+    moment = Moment(pictures, Views(crop=224, seen=("half",)))
+    found = [moment.features(network) for network in (some, rest, whole)]
+    assert torch.equal(torch.cat(found[:2]), found[2][1:])
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        ("other[0:1]", "no output 'other'"),
+        ("[2:2]", "no elements 2 to 2: features has 6"),
+        ("features[0:7]", "no elements 0 to 7"),
+        ("features[-1:2]", "no output"),
+    ],
+)
+def test_elements_that_are_not_there_are_refused(tmp_path: Path, layer: str, said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        OnnxNetwork(saved(tmp_path, small_network(0)), layer, 1)
 
 
 @pytest.mark.parametrize(
