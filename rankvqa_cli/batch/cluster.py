@@ -13,7 +13,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
-from rankvqa_cli.batch.holding import hold
 from rankvqa_cli.batch.options import ScoreOptions
 from rankvqa_cli.batch.scoring import Task, failed, score_task
 from rankvqa_cli.batch.sharing import shared_out
@@ -56,7 +55,7 @@ def require_cluster(text: str) -> str | None:
 
 class OnRay(Work):
     """Up to ``count`` tasks at a time (None: as many as there are CPUs for), each by an actor of its own with as many
-    CPUs as it has threads, which keeps to so many of its node, decoders included.
+    CPUs as it has threads.
 
     Files are read where the actors are, under the same names; the package has to be installed there. Where an actor
     dies, its jobs have failed and another takes its place. Ray and the actors start in the background; DeviceError is
@@ -128,7 +127,6 @@ class _Actors:
                 **(resources if own else {}),
             )
         self.most = count or max(1, int(self.ray.cluster_resources().get("CPU", 1)) // threads)
-        self._threads = threads
         self._scorer = self.ray.remote(num_cpus=threads)(Scorer)
         self.idle = [self._start() for _ in range(min(self.most, jobs))]
 
@@ -137,15 +135,14 @@ class _Actors:
         return self.idle.pop() if self.idle else self._start()
 
     def _start(self) -> Any:
-        return self._scorer.remote(os.getcwd(), self._threads)
+        return self._scorer.remote(os.getcwd())
 
 
 class Scorer:
-    """What runs on the cluster: scores tasks whose relative paths start from ``folder``, with ``cpus`` CPUs."""
+    """What runs on the cluster: scores tasks whose relative paths start from ``folder``."""
 
-    def __init__(self, folder: str, cpus: int) -> None:
+    def __init__(self, folder: str) -> None:
         os.chdir(folder)
-        hold(cpus)
         warm_up()
 
     def score(self, task: Task) -> tuple[ScoredJob, ...]:
