@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from made_onnx import network, small_network
 
 from rankvqa_cli.errors import ModelError
+from rankvqa_cli.models.ptm.adapters import pooled
 from rankvqa_cli.models.ptm.onnx import OnnxNetwork
 from rankvqa_cli.models.ptm.views import Moment, Views
 
@@ -61,6 +62,17 @@ def test_some_elements_are_a_layer_and_the_network_runs_once_for_all_of_them(
     found = [moment.features(network) for network in (some, rest, whole)]
     assert torch.equal(torch.cat(found[:2]), found[2][1:])
     assert len(asked) == 1
+
+
+def test_a_layer_stands_behind_the_last_mark_unless_the_name_has_it(tmp_path: Path) -> None:
+    assert pooled("nets/a.onnx#features[0:2]") == (Path("nets/a.onnx"), "features[0:2]")
+    assert pooled("hub:a/b#pooled") == (Path("hub:a/b"), "pooled")
+    assert pooled("nets") == (Path("nets"), "")
+    named = tmp_path / "number#1"
+    assert pooled(str(named)) == (tmp_path / "number", "1")
+    named.mkdir()
+    assert pooled(str(named)) == (named, "")
+    assert pooled(f"{named}#x") == (named, "x")
 
 
 @pytest.mark.parametrize(
