@@ -69,7 +69,7 @@ def test_features_are_means_over_moments_and_computed_once(
     def fail(_: Tensor) -> Tensor:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(network, "vectors", fail)
+    monkeypatch.setattr(network, "whole", fail)
     copied = tmp_path / "moved.mp4"
     copied.write_bytes(clip.read_bytes())
     again = FeatureCache(tmp_path / "cache", VIEWS, Sampling()).matrices([network], [copied, clip])
