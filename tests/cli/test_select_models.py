@@ -130,18 +130,8 @@ def test_a_pool_may_be_some_elements_of_one_file(run: Run, rated: Path, pool: Pa
         ("a-features[2:6]", "features[2:6]", 4),
         ("b", "features", 6),
     }
-    train = (
-        "train",
-        "--model",
-        "ptm",
-        "--data",
-        rated.name,
-        "--ensemble",
-        "some.json",
-        "--cache",
-        "some.features",
-    )
-    trained = run(*train, "-o", "of_some.json", "--seeds", "1", "--steps", "5")
+    heard = ("--ensemble", "some.json", "--cache", "some.features", "--seeds", "1", "--steps", "5")
+    trained = run("train", "--model", "ptm", "--data", rated.name, *heard, "-o", "of_some.json")
     assert trained.returncode == 0, trained.stderr
     scored = run("-i", "testsrc210.mp4", "-m", "of_some.json", "-o", "out.json")
     assert scored.returncode == 0, scored.stderr

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -77,6 +78,32 @@ class Undivided(ABC):
     def part(self, whole: Tensor) -> Tensor:
         """See FrozenNetwork."""
         return whole
+
+
+class Layered(ABC):
+    """The part of a FrozenNetwork that every network has that is read from one of several layers."""
+
+    def at(self, layer: str) -> Self:
+        """The same network, which is in memory once, read from another layer. Raises ModelError as opening it does."""
+        other = copy.copy(self)
+        other._choose(layer)
+        return other
+
+    def vectors(self, pictures: Tensor) -> Tensor:
+        """See FrozenNetwork."""
+        return self.part(self.whole(pictures))
+
+    @abstractmethod
+    def whole(self, pictures: Tensor) -> Tensor:
+        """See FrozenNetwork."""
+
+    @abstractmethod
+    def part(self, whole: Tensor) -> Tensor:
+        """See FrozenNetwork."""
+
+    @abstractmethod
+    def _choose(self, layer: str) -> None:
+        """Read from ``layer``. Raises ModelError for one that is not there."""
 
 
 def require_vectors(file: Path, found: Tensor, count: int) -> Tensor:

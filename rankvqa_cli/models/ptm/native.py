@@ -6,7 +6,6 @@ read from is the reader's business, by the architecture that the file names.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.patchnet import PatchNet, PatchNetConfig, Units
-from rankvqa_cli.models.ptm.contract import Adapter, require_vectors
+from rankvqa_cli.models.ptm.contract import Adapter, Layered, require_vectors
 from rankvqa_cli.models.ptm.expert import Expert, ExpertConfig
 from rankvqa_cli.models.store import ModelFile, read_model
 
@@ -111,7 +110,7 @@ MakeReader: TypeAlias = Callable[[ModelFile, dict[str, Tensor]], Reader]
 READERS: dict[str, MakeReader] = {"patchnet": Pyramid, "expert": ExpertReader}
 
 
-class NativeNetwork:
+class NativeNetwork(Layered):
     """A model file of this project as a ``contract.FrozenNetwork``."""
 
     adapter: Adapter = "native"
@@ -141,12 +140,6 @@ class NativeNetwork:
         self._device = torch.device("cpu")
         self._choose(layer)
 
-    def at(self, layer: str) -> NativeNetwork:
-        """The same network, which is in memory once, read from another layer. Raises ModelError as opening it does."""
-        other = copy.copy(self)
-        other._choose(layer)
-        return other
-
     def _choose(self, layer: str) -> None:
         layers = self._reader.layers
         if layer not in ("", *layers):
@@ -160,9 +153,6 @@ class NativeNetwork:
             return
         clip = (self.frames,) if self.frames > 1 else ()
         self.dimension = int(self.vectors(torch.zeros(1, *clip, 3, self.least, self.least)).shape[1])
-
-    def vectors(self, pictures: Tensor) -> Tensor:
-        return self.part(self.whole(pictures))
 
     def part(self, whole: Tensor) -> Tensor:
         return whole if self._part is None else whole[:, self._part]

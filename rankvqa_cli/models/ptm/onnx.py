@@ -7,7 +7,6 @@ or open.
 
 from __future__ import annotations
 
-import copy
 import re
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,13 @@ from torch import Tensor
 
 from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.ptm import LEAST_SIDE
-from rankvqa_cli.models.ptm.contract import Adapter, read_bytes, require_vectors
+from rankvqa_cli.models.ptm.contract import Adapter, Layered, read_bytes, require_vectors
 
 #: An output, and from which of its elements to before which one.
 SOME = re.compile(r"(?P<output>.*)\[(?P<first>\d+):(?P<end>\d+)\]")
 
 
-class OnnxNetwork:
+class OnnxNetwork(Layered):
     """A session of ONNX Runtime as a ``contract.FrozenNetwork``."""
 
     adapter: Adapter = "onnx"
@@ -50,12 +49,6 @@ class OnnxNetwork:
         self._lengths: dict[str, int] = {}
         self._choose(layer)
 
-    def at(self, layer: str) -> OnnxNetwork:
-        """The same network, which is in memory once, read from another layer. Raises ModelError as opening it does."""
-        other = copy.copy(self)
-        other._choose(layer)
-        return other
-
     def _choose(self, layer: str) -> None:
         some = SOME.fullmatch(layer)
         output = (some["output"] if some else layer) or self._outputs[0]
@@ -74,9 +67,6 @@ class OnnxNetwork:
         self._part = slice(first, end)
         self.layer = f"{output}[{first}:{end}]" if some else output
         self.dimension = end - first
-
-    def vectors(self, pictures: Tensor) -> Tensor:
-        return self.part(self.whole(pictures))
 
     def part(self, whole: Tensor) -> Tensor:
         return whole[:, self._part]
@@ -111,9 +101,9 @@ class OnnxNetwork:
 
     def _run(self, pictures: Tensor) -> Tensor:
         try:
-            found = self._session.run([self._output], {self._input: np.ascontiguousarray(pictures.numpy())})[
-                0
-            ]
+            (found,) = self._session.run(
+                [self._output], {self._input: np.ascontiguousarray(pictures.numpy())}
+            )
         except _refusals() as error:
             shape = " x ".join(map(str, pictures.shape))
             raise ModelError(f"{str(self.file)!r} cannot take pictures of {shape}: {_line(error)}") from error
