@@ -129,6 +129,7 @@ def command(
     ptm: PtmArguments,
     tasks: tuple[str, ...],
     labels: Path | None,
+    textures: tuple[str, ...],
 ) -> None:
     """Train a full-reference student on ranked pairs of encodes, held-out contents measured on the way.
 
@@ -145,7 +146,7 @@ def command(
     if name == PTM:
         train_ptm(corpus, out, run, cache, steps, rate, seed, threads, labels, ptm)
         return
-    require_task(name, tasks, labels)
+    require_task(name, tasks, labels, textures)
     teacher = name == TEACHER
     if scored is not None and start is None:
         raise click.UsageError("--scored needs --start: people's scores are the second stage")
@@ -215,7 +216,7 @@ def command(
             from rankvqa_cli.cli.train_expert import expert_settings
             from rankvqa_cli.training.expert import train_expert
 
-            asked = expert_settings(tasks, labels, start, frozen, loop, groups, crop, tiny=tiny)
+            asked = expert_settings(tasks, labels, start, frozen, textures, loop, groups, crop, tiny=tiny)
             asked = replace(asked, fold=fold, folds=folds)
             sha256 = train_expert(corpus, folder, out, out.stem, asked, say)
         else:

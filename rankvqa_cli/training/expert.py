@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,26 +14,30 @@ from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.ptm import LEAST_SIDE
 from rankvqa_cli.models.ptm.expert import Expert, ExpertConfig
 from rankvqa_cli.models.store import ModelFile, read_model, write_model
-from rankvqa_cli.training.datasets import load_corpus, split_by_content
-from rankvqa_cli.training.expert_data import Shows
+from rankvqa_cli.training.datasets import SourceShard, load_corpus, split_by_content
+from rankvqa_cli.training.expert_data import Draws, Shows, Windows
 from rankvqa_cli.training.expert_tasks import Content, Distortion, ExpertTask, Motion, Pretext, Rank, Together
 from rankvqa_cli.training.frozen import FrozenNetworks
 from rankvqa_cli.training.labeller import read_labeller
 from rankvqa_cli.training.loop import LoopOptions, fit
 from rankvqa_cli.training.parallel import once
+from rankvqa_cli.training.texture import textures
 
-Pretask = Literal["rank", "distortion", "content", "motion"]
+Pretask = Literal["rank", "distortion", "content", "texture", "motion"]
 ARCHITECTURE = "expert"
 #: Frames of a clip that a motion expert sees.
 MOTION_FRAMES = 6
+#: Of what ``texture`` is learned from by itself: draws that are kept, of the held-out contents and of the others,
+#: sources of each, and pixels across, at most, before it is halved.
+FEW, KEPT, SOURCES, MOST_WIDE = 8, 200, 4, 256
 
 
 @dataclass(frozen=True)
 class ExpertOptions:
     """Everything that decides a training, besides the corpus. ``tasks`` are asked of one network together. ``groups``
     sources with ``slots`` versions each are shown a step, ``crop`` pixels across; ``labels`` is the full-reference
-    model file that ``rank`` learns from, ``frozen`` the ONNX networks that ``content`` does; ``start`` is an expert
-    whose trunk is gone on from."""
+    model file that ``rank`` learns from, ``frozen`` the ONNX networks that ``content`` does, ``texture`` the maps, by
+    file and name, that ``texture`` does; ``start`` is an expert whose trunk is gone on from."""
 
     tasks: tuple[Pretask, ...]
     network: ExpertConfig = field(default_factory=ExpertConfig)
@@ -43,6 +47,7 @@ class ExpertOptions:
     crop: int = 128
     labels: Path | None = None
     frozen: tuple[Path, ...] = ()
+    texture: tuple[tuple[Path, str], ...] = ()
     start: Path | None = None
     fold: int = 0
     folds: int = 5
@@ -62,19 +67,19 @@ def train_expert(
         config = replace(config, frames=MOTION_FRAMES)
     training, held_out = split_by_content(load_corpus(corpus), options.fold, options.folds)
     say(f"training on {len(training)} sources, holding out {', '.join(s.name for s in held_out) or 'none'}")
-    sizes = options.groups, options.slots, config.frames, options.crop
-    least = LEAST_SIDE if "content" in options.tasks else 64
-    shows = Shows(training, *sizes, options.loop.seed, graded=True, least=least)
-    pretexts = [_pretext(task, options, shows) for task in options.tasks]
-    pretext = pretexts[0] if len(pretexts) == 1 else Together(pretexts)
-    asked = tuple((task, each.outputs) for task, each in zip(options.tasks, pretexts, strict=True))
+    shows = _shows(training, options, config.frames, options.loop.seed)
+    pretexts = {task: _pretext(task, options, shows) for task in options.tasks if task != "texture"}
+    shown = options.groups, options.slots
+    near = textures(options.texture, shows, shown, config, torch.get_num_threads())
+    pretext = Together([*pretexts.values(), *near])
+    asked = tuple((task, each.outputs) for task, each in pretexts.items())
     config = replace(config, outputs=pretext.outputs, tasks=asked)
     torch.manual_seed(options.loop.seed)
     network = Expert(config)
     if options.start is not None:
         _begin_with(network, options.start)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task = ExpertTask(network, pretext, shows, Shows(held_out, *sizes, 0, least=least) if held_out else None)
+    task = ExpertTask(network, pretext, shows, _shows(held_out, options, config.frames) if held_out else None)
     task.module.load_state_dict(fit(task, options.loop, run, say, _settings(corpus, options)))
     header = ModelFile(
         name=name,
@@ -88,6 +93,36 @@ def train_expert(
     )
     tensors = {key: value.half() for key, value in network.state_dict().items()}
     return once(lambda: write_model(out, header, tensors))
+
+
+def _shows(
+    shards: Sequence[SourceShard], options: ExpertOptions, frames: int, seed: int | None = None
+) -> Draws:
+    """What is learned from, or, without a ``seed``, what it is measured on."""
+    held_out = seed is None
+    if options.tasks == ("texture",):
+        # What a network sees of colours is to be learned of those that there are; quality is in none of them.
+        wide = min(MOST_WIDE, *(shard.side for shard in shards))
+        drawn = SOURCES, options.slots
+        return Windows(
+            Shows(shards, *drawn, 1, wide, seed or 0),
+            FEW if held_out else KEPT,
+            options.groups,
+            drawn,
+            options.crop,
+            seed or 0,
+        )
+    least = LEAST_SIDE if "content" in options.tasks else 64
+    return Shows(
+        shards,
+        options.groups,
+        options.slots,
+        frames,
+        options.crop,
+        seed or 0,
+        graded=not held_out,
+        least=least,
+    )
 
 
 def _begin_with(network: Expert, start: Path) -> None:
@@ -112,7 +147,7 @@ def _begin_with(network: Expert, start: Path) -> None:
         raise ModelError(f"{str(start)!r} has another shape than the expert to train ({reason})") from error
 
 
-def _pretext(task: Pretask, options: ExpertOptions, shows: Shows) -> Pretext:
+def _pretext(task: Pretask, options: ExpertOptions, shows: Draws) -> Pretext:
     if task == "distortion":
         return Distortion()
     if task == "motion":
@@ -136,10 +171,12 @@ def _settings(corpus: Path, options: ExpertOptions) -> dict[str, Any]:
     labels, start = (None if file is None else file.name for file in (options.labels, options.start))
     network = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(options.network).items()}
     frozen = [path.name for path in options.frozen]
+    texture = [f"{path.name}#{name}" for path, name in options.texture]
     return values | {
         "corpus": corpus.name,
         "labels": labels,
         "start": start,
         "frozen": frozen,
+        "texture": texture,
         "network": network,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.models import colour
+from rankvqa_cli.models.sizes import halved
 from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard
 from rankvqa_cli.training.encodes import Encode
 from rankvqa_cli.training.planes import as_clip
@@ -40,15 +42,22 @@ class Shown:
     """``pictures`` (N, 3, H, W), clips (N, T, 3, H, W), RGB in 0 to 1: the batch's G * S clips, then its G references.
 
     ``versions`` says how each was made, None where nothing was done; ``bandwidth`` (N,) is the logarithm to base 2 of
-    the share of the picture's resolution that coding and scaling left, 0 where all. ``batch`` holds the planes.
+    the share of the picture's resolution that coding and scaling left, 0 where all. ``batch`` holds the planes, where
+    the pictures are not parts of what was drawn.
     ``played`` (N,) is how each clip's frames were put together, a place in PLAYS.
     """
 
     pictures: Tensor
     versions: tuple[Version | None, ...]
     bandwidth: Tensor
-    batch: Batch
+    batch: Batch | None
     played: Tensor | None = None
+
+
+class Draws(Protocol):
+    """What is shown, by number."""
+
+    def draw(self, index: int) -> Shown: ...
 
 
 class Shows:
@@ -116,6 +125,51 @@ class Shows:
             torch.tensor([*map(math.log2, left), *([0.0] * batch.groups)]),
             batch,
             played,
+        )
+
+
+class Windows:
+    """Windows of what was drawn once and is kept, at half its size, which is how ensembles see pictures.
+
+    What is learned at every place of a picture needs many windows rather than many versions, and drawing a version
+    takes far longer than cutting a window from it. A source and its versions are cut alike, and mirrored half of the
+    time.
+    """
+
+    def __init__(
+        self, shows: Draws, count: int, groups: int, shown: tuple[int, int], side: int, seed: int
+    ) -> None:
+        """Keeps ``count`` draws of so many sources as ``shown`` says, with so many versions of each, and draws
+        ``groups`` of their sources at a time, ``side`` pixels across. Raises InputError where no draw is as large."""
+        sources, self._slots = shown
+        self._groups, self._side, self._seed = groups, side, seed
+        self._kept: list[tuple[Tensor, tuple[Version | None, ...], Tensor]] = []
+        for index in range(count):
+            drawn = shows.draw(index)
+            pictures = halved(drawn.pictures)
+            if min(pictures.shape[-2:]) < side:
+                continue
+            for i in range(sources):
+                own = [*range(i * self._slots, (i + 1) * self._slots), sources * self._slots + i]
+                versions = tuple(drawn.versions[j] for j in own)
+                self._kept.append((pictures[own].half(), versions, drawn.bandwidth[own]))
+        if not self._kept:
+            raise InputError(f"the corpus has no patches of {2 * side} pixels: take a smaller --crop")
+
+    def draw(self, index: int) -> Shown:
+        rng = np.random.default_rng([self._seed, index, 2])
+        chosen = [self._kept[i] for i in rng.integers(len(self._kept), size=self._groups)]
+        windows = []
+        for pictures, _, _ in chosen:
+            top, left = (int(rng.integers(size - self._side + 1)) for size in pictures.shape[-2:])
+            window = pictures[..., top : top + self._side, left : left + self._side].float()
+            windows.append(window.flip(-1) if rng.random() < 0.5 else window)
+        last = self._slots
+        return Shown(
+            torch.cat([*(each[:last] for each in windows), *(each[last:] for each in windows)]),
+            (*(v for _, versions, _ in chosen for v in versions[:last]), *([None] * self._groups)),
+            torch.cat([*(left[:last] for _, _, left in chosen), *(left[last:] for _, _, left in chosen)]),
+            None,
         )
 
 

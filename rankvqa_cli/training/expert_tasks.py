@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,9 +14,9 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from rankvqa_cli.models.patchnet import PatchNet
-from rankvqa_cli.models.ptm.expert import Expert
+from rankvqa_cli.models.ptm.expert import Expert, Seen
 from rankvqa_cli.training.encodes import CODECS, Encode
-from rankvqa_cli.training.expert_data import PLAYS, Shown, Shows
+from rankvqa_cli.training.expert_data import PLAYS, Draws, Shown
 from rankvqa_cli.training.frozen import FrozenNetworks
 from rankvqa_cli.training.losses import damage_losses
 from rankvqa_cli.training.tasks import batch_distances
@@ -34,28 +34,34 @@ CODED = ("none", *CODECS)
 Wanted = tuple[Tensor, ...]
 
 
-class Pretext(Protocol):
-    """``outputs`` is how many numbers it asks for and ``wanted`` what they should be, so many tensors as ``wants``;
-    ``terms`` are weighted losses of what was ``found`` (N, outputs) float32, and ``measures`` what it is worth on
+class Pretext(ABC):
+    """``outputs`` is how many numbers it asks for and ``wanted`` what should be, so many tensors as ``wants``, with one
+    row a picture or place. ``terms`` are weighted losses of what was ``found``, and ``measures`` what it is worth on
     contents that were not learned from. ``module`` holds what is trained besides the network."""
 
     outputs: int
     wants: int
+    module: nn.Module
 
-    @property
-    def module(self) -> nn.Module: ...
-
+    @abstractmethod
     def wanted(self, shown: Shown) -> Wanted: ...
 
+    def found(self, seen: Seen) -> Tensor:
+        """What is compared with what is wanted: ``seen.outputs`` are its own, (N, outputs) float32."""
+        return seen.outputs
+
+    @abstractmethod
     def terms(self, found: Tensor, wanted: Wanted) -> dict[str, Tensor]: ...
 
+    @abstractmethod
     def measures(self, found: Tensor, wanted: Wanted) -> dict[str, float]: ...
 
 
-class Rank:
+class Rank(Pretext):
     """Ranking by a full-reference network's distances: RankDVQA without its reference."""
 
     outputs = wants = 1
+    module: nn.ParameterDict
 
     def __init__(self, labels: PatchNet) -> None:
         """``labels`` is frozen (see ``labeller``) and compares every patch with its reference, as it is shown."""
@@ -64,6 +70,7 @@ class Rank:
 
     def wanted(self, shown: Shown) -> Wanted:
         """Log distances (N,), lower is better."""
+        assert shown.batch is not None
         with torch.no_grad():
             logs = batch_distances(self._labels, shown.batch).float()
         return (F.pad(logs, (0, shown.batch.groups), value=UNSEEN).clamp_min(UNSEEN),)
@@ -77,7 +84,7 @@ class Rank:
         return {"held_srocc": _srocc(found[:, 0], wanted[0])}
 
 
-class Distortion:
+class Distortion(Pretext):
     """What was done to a patch: the family of damage, the codec, how coarsely it coded, and what resolution is left."""
 
     outputs = len(KINDS) + len(CODED) + 2
@@ -117,7 +124,7 @@ class Distortion:
         return kinds, codecs, rest[:, 0], rest[:, 1]
 
 
-class Content:
+class Content(Pretext):
     """What frozen networks see in a patch: their vectors, one after the other, on the axes in which they differ most.
 
     The axes are fitted to the first draws, so they depend on the seed and the networks alone.
@@ -127,7 +134,7 @@ class Content:
     AXES, FITTED = 128, 8
     wants = 1
 
-    def __init__(self, networks: FrozenNetworks, shows: Shows) -> None:
+    def __init__(self, networks: FrozenNetworks, shows: Draws) -> None:
         self.module = nn.ParameterDict()
         self._networks = networks
         seen = torch.cat([self._vectors(shows.draw(index)) for index in range(self.FITTED)])
@@ -156,7 +163,7 @@ class Content:
         return torch.from_numpy(self._networks.features(shown.pictures))
 
 
-class Motion:
+class Motion(Pretext):
     """How a clip is played: with frames frozen, lost, out of order, too fast, or flickering."""
 
     outputs = len(PLAYS)
@@ -178,50 +185,53 @@ class Motion:
 
 
 class Together:
-    """Several pretexts asked of one network, whose outputs stand one after the other: what one of them needs to see
-    keeps the others from learning contents by heart."""
+    """Pretexts that are asked of one network, whose outputs stand one after the other: what one of them needs to see
+    keeps the others from learning contents by heart. Each finds one tensor, and wants its own ones."""
 
     def __init__(self, parts: Sequence[Pretext]) -> None:
         self.module = nn.ModuleList(part.module for part in parts)
         self.outputs = sum(part.outputs for part in parts)
-        self.wants = sum(part.wants for part in parts)
         self._parts = parts
 
     def wanted(self, shown: Shown) -> Wanted:
         """What each wants, one after the other."""
         return tuple(each for part in self._parts for each in part.wanted(shown))
 
-    def terms(self, found: Tensor, wanted: Wanted) -> dict[str, Tensor]:
+    def found(self, seen: Seen) -> tuple[Tensor, ...]:
+        """What each has found."""
+        outputs = torch.split(seen.outputs, [part.outputs for part in self._parts], dim=1)
+        return tuple(part.found(Seen(own, seen.maps)) for part, own in zip(self._parts, outputs, strict=True))
+
+    def terms(self, found: Sequence[Tensor], wanted: Wanted) -> dict[str, Tensor]:
         each = self._each(found, wanted)
         return {name: term for part, own, asked in each for name, term in part.terms(own, asked).items()}
 
-    def measures(self, found: Tensor, wanted: Wanted) -> dict[str, float]:
+    def measures(self, found: Sequence[Tensor], wanted: Wanted) -> dict[str, float]:
         each = self._each(found, wanted)
         return {name: value for part, own, asked in each for name, value in part.measures(own, asked).items()}
 
-    def _each(self, found: Tensor, wanted: Wanted) -> Iterator[tuple[Pretext, Tensor, Wanted]]:
-        outputs = torch.split(found, [part.outputs for part in self._parts], dim=1)
+    def _each(self, found: Sequence[Tensor], wanted: Wanted) -> Iterator[tuple[Pretext, Tensor, Wanted]]:
         rest = iter(wanted)
-        for part, own in zip(self._parts, outputs, strict=True):
+        for part, own in zip(self._parts, found, strict=True):
             yield part, own, tuple(islice(rest, part.wants))
 
 
 class ExpertModule(nn.Module):
     """The network and what only its training needs."""
 
-    def __init__(self, network: Expert, pretext: Pretext) -> None:
+    def __init__(self, network: Expert, pretext: Together) -> None:
         super().__init__()
         self.network = network
         self.pretext = pretext.module
 
 
 class ExpertTask:
-    """A ``loop.Task``: one network, one pretext."""
+    """A ``loop.Task``: one network, and what is asked of it."""
 
     #: So many draws of the held-out contents are looked at.
     VALIDATED = 8
 
-    def __init__(self, network: Expert, pretext: Pretext, shows: Shows, held_out: Shows | None) -> None:
+    def __init__(self, network: Expert, pretext: Together, shows: Draws, held_out: Draws | None) -> None:
         self.module = ExpertModule(network, pretext)
         self.pretext = pretext
         self._shows, self._held_out = shows, held_out
@@ -231,7 +241,7 @@ class ExpertTask:
     def losses(self, index: int) -> dict[str, Tensor]:
         pictures, wanted = self._drawn(index)
         device = next(self.module.parameters()).device
-        found = self.module.network(pictures.to(device)).float()
+        found = self.pretext.found(self.module.network(pictures.to(device)))
         return self.pretext.terms(found, tuple(each.to(device) for each in wanted))
 
     def _drawn(self, index: int) -> tuple[Tensor, Wanted]:
@@ -241,7 +251,7 @@ class ExpertTask:
         self._ahead = index + 1, self._drawing.submit(self._draw, self._shows, index + 1)
         return drawn
 
-    def _draw(self, shows: Shows, index: int) -> tuple[Tensor, Wanted]:
+    def _draw(self, shows: Draws, index: int) -> tuple[Tensor, Wanted]:
         shown = shows.draw(index)
         return shown.pictures, self.pretext.wanted(shown)
 
@@ -251,9 +261,12 @@ class ExpertTask:
         assert isinstance(module, ExpertModule)
         device = next(module.parameters()).device
         drawn = [self._draw(self._held_out, index) for index in range(self.VALIDATED)]
-        found = torch.cat([module.network(pictures.to(device)).float().cpu() for pictures, _ in drawn])
-        wanted = tuple(torch.cat(each) for each in zip(*(each for _, each in drawn), strict=True))
-        return self.pretext.measures(found, wanted)
+        found = [self.pretext.found(module.network(pictures.to(device))) for pictures, _ in drawn]
+        return self.pretext.measures(_joined(found), _joined([wanted for _, wanted in drawn]))
+
+
+def _joined(rows: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    return tuple(torch.cat([each.cpu() for each in same]) for same in zip(*rows, strict=True))
 
 
 def _made(versions: Sequence[Version | None]) -> tuple[Tensor, Tensor, Tensor]:

@@ -67,6 +67,7 @@ def pseudo_samples(
     contents: list[str] = []
     for index in range(options.draws):
         shown = shows.draw(index)
+        assert shown.batch is not None
         with torch.no_grad():
             scores = calibration.by_place(batch_distances(labeller, shown.batch).exp())
         mos += [1 + float(score) / 25 for score in scores] + [5.0] * GROUPS

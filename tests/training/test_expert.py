@@ -17,13 +17,14 @@ from rankvqa_cli.errors import InputError, ModelError, UsageError
 from rankvqa_cli.models.patchnet import TINY as PATCHNET
 from rankvqa_cli.models.patchnet import PatchNet
 from rankvqa_cli.models.ptm.adapters import members
-from rankvqa_cli.models.ptm.expert import TINY, Expert
+from rankvqa_cli.models.ptm.expert import TINY, Expert, ExpertConfig, Seen
 from rankvqa_cli.models.ptm.native import NativeNetwork
 from rankvqa_cli.models.ptm.views import Moment, Views, features
+from rankvqa_cli.models.sizes import halved
 from rankvqa_cli.models.store import read_model
 from rankvqa_cli.training.datasets import SourceShard, load_corpus
 from rankvqa_cli.training.expert import ExpertOptions, Pretask, train_expert
-from rankvqa_cli.training.expert_data import PLAYS, Shows, coded_scale, graded, play, zoomed
+from rankvqa_cli.training.expert_data import PLAYS, Shows, Windows, coded_scale, graded, play, zoomed
 from rankvqa_cli.training.expert_tasks import (
     CODED,
     KINDS,
@@ -112,6 +113,29 @@ def test_zooming_takes_detail_from_its_slot_alone(shows: Shows, shards: list[Sou
     assert float(luma[:, 1].float().std()) < 0.5 * float(before[:, 1].float().std())
 
 
+def test_windows_are_cut_from_what_was_drawn(shards: list[SourceShard], shows: Shows) -> None:
+    """References without versions' damage, the same place of both, at half the size."""
+    windows = Windows(shows, 3, 1, (GROUPS, SLOTS), 16, seed=5)
+    shown = windows.draw(0)
+    assert (shown.pictures.shape, shown.versions[-1], len(shown.versions)) == ((4, 3, 16, 16), None, 4)
+    assert torch.equal(windows.draw(0).pictures, shown.pictures)
+    assert not torch.equal(windows.draw(1).pictures, shown.pictures)
+    kept = [halved(shows.draw(index).pictures).half().float() for index in range(3)]
+    found = [
+        (own, versions)
+        for draw in kept
+        for source in range(GROUPS)
+        for own in [
+            torch.cat([draw[source * SLOTS : (source + 1) * SLOTS], draw[GROUPS * SLOTS + source, None]])
+        ]
+        for versions in own.unfold(2, 16, 1).unfold(3, 16, 1).flatten(2, 3).unbind(2)
+        if torch.equal(versions, shown.pictures) or torch.equal(versions.flip(-1), shown.pictures)
+    ]
+    assert len(found) == 1
+    with pytest.raises(InputError, match="has no patches of 400 pixels"):
+        Windows(shows, 1, 1, (GROUPS, SLOTS), 200, seed=5)
+
+
 @pytest.mark.parametrize("way", PLAYS)
 def test_ways_to_play(way: str) -> None:
     clip = (torch.arange(11.0) / 20).view(11, 1, 1, 1).expand(11, 3, 2, 2)
@@ -184,30 +208,33 @@ def test_motion_is_shown_clips_and_asked_how_they_play(shards: list[SourceShard]
     assert float(Motion().terms(perfect, Motion().wanted(shown))["played"]) < 1e-6
     assert Motion().measures(perfect, Motion().wanted(shown)) == {"held_played": 1.0}
     network = Expert(replace(TINY, frames=6, outputs=len(PLAYS)))
-    assert network(shown.pictures).shape == (len(shown.played), len(PLAYS))
+    assert network(shown.pictures).outputs.shape == (len(shown.played), len(PLAYS))
 
 
 def test_together_asks_what_each_asks_by_itself(shows: Shows) -> None:
     torch.manual_seed(0)
     rank, distortion = Rank(PatchNet(PATCHNET)), Distortion()
     both, shown = Together([rank, distortion]), shows.draw(0)
-    found = torch.randn(len(shown.versions), both.outputs, requires_grad=True)
-    wanted = both.wanted(shown)
-    assert (both.outputs, both.wants, len(wanted)) == (1 + Distortion.outputs, 5, 5)
-    alone = rank.terms(found[:, :1], rank.wanted(shown)) | distortion.terms(found[:, 1:], wanted[1:])
+    outputs = torch.randn(len(shown.versions), both.outputs, requires_grad=True)
+    found, wanted = both.found(Seen(outputs, ())), both.wanted(shown)
+    assert (both.outputs, len(found), len(wanted)) == (1 + Distortion.outputs, 2, 5)
+    assert torch.equal(torch.cat(found, dim=1), outputs)
+    alone = rank.terms(outputs[:, :1], rank.wanted(shown)) | distortion.terms(outputs[:, 1:], wanted[1:])
     terms = both.terms(found, wanted)
     assert {name: float(term.detach()) for name, term in terms.items()} == {
         name: float(term.detach()) for name, term in alone.items()
     }
-    seen = found.detach()
+    seen = [each.detach() for each in found]
     assert both.measures(seen, wanted) == (
-        rank.measures(seen[:, :1], wanted[:1]) | distortion.measures(seen[:, 1:], wanted[1:])
+        rank.measures(seen[0], wanted[:1]) | distortion.measures(seen[1], wanted[1:])
     )
     assert [name for name, _ in both.module.named_parameters()] == ["0.log_gain"]
 
 
 def test_what_is_drawn_ahead_is_what_is_asked_for(shows: Shows) -> None:
-    task = ExpertTask(Expert(replace(TINY, outputs=Distortion.outputs)), Distortion(), shows, None)
+    task = ExpertTask(
+        Expert(replace(TINY, outputs=Distortion.outputs)), Together([Distortion()]), shows, None
+    )
     in_order = [task.losses(index) for index in (0, 1, 2)]
     again = [task.losses(index) for index in (2, 0, 1)]
     for index, terms in zip((2, 0, 1), again, strict=True):
@@ -232,12 +259,12 @@ def test_an_expert_goes_on_from_another(corpus: Path, tmp_path: Path, tiny_model
         train_expert(
             corpus, tmp_path / "x", tmp_path / "x.safetensors", "x", replace(asked, start=tiny_model), say
         )
-    deeper = replace(asked, network=replace(TINY, blocks=3, vector=7))
+    deeper = replace(asked, network=replace(TINY, blocks=(0, 0, 2), vector=7))
     train_expert(corpus, tmp_path / "z", tmp_path / "z.safetensors", "z", deeper, say)
     new = read_model(tmp_path / "z.safetensors")[1]
-    torch.testing.assert_close(old["refine.0.weight"], new["refine.0.weight"], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(old["blocks.2.0.weight"], new["blocks.2.0.weight"], atol=1e-3, rtol=1e-3)
     assert new["embed.2.weight"].shape != old["embed.2.weight"].shape
-    assert float(new["further.0.1.weight"].abs().max()) < 1e-6
+    assert float(new["blocks.2.1.weight"].abs().max()) < 1e-6
     wide = replace(asked, network=replace(TINY, widths=(4, 6, 10)))
     with pytest.raises(ModelError, match="another shape"):
         train_expert(corpus, tmp_path / "y", tmp_path / "y.safetensors", "y", wide, say)
@@ -255,7 +282,8 @@ def test_an_expert_is_trained_and_read(corpus: Path, tmp_path: Path, tiny_model:
     pictures = torch.rand(2, 3, 70, 101, generator=torch.Generator().manual_seed(0))
     found = network.vectors(pictures)
     torch.testing.assert_close(network.vectors(pictures[1:]), found[1:], atol=1e-4, rtol=1e-4)
-    assert NativeNetwork(out, "pooled").dimension == 2 * TINY.scales * sum(TINY.widths[1:])
+    pooled = NativeNetwork(out, "pooled").vectors(pictures)
+    assert pooled.shape == (2, TINY.pooled)
     half = network.to(torch.device("cpu"), torch.bfloat16).vectors(pictures)
     torch.testing.assert_close(half, found, atol=0.1, rtol=0.1)
     again = train_expert(corpus, tmp_path / "run", out, "e", options, say)
@@ -266,7 +294,10 @@ def test_an_expert_is_trained_and_read(corpus: Path, tmp_path: Path, tiny_model:
         train_expert(
             corpus, tmp_path / "other", out, "e", replace(options, tasks=("motion", "distortion")), say
         )
-    without: tuple[tuple[Pretask, str], ...] = (("rank", "needs --labels"), ("content", "needs --frozen"))
+    without: tuple[tuple[Pretask, str], ...] = (
+        ("rank", "needs --labels"),
+        ("content", "needs --frozen"),
+    )
     for task, why in without:
         with pytest.raises(UsageError, match=why):
             train_expert(corpus, tmp_path / "other", out, "e", replace(options, tasks=(task,)), say)
@@ -291,8 +322,8 @@ def test_an_expert_of_two_tasks_is_two_members_and_seen_once(
     torch.testing.assert_close(torch.cat([each.vectors(pictures) for each in found.values()], dim=1), both)
 
     asked = []
-    forward = Expert.pooled
-    monkeypatch.setattr(Expert, "pooled", lambda self, x: asked.append(x.shape) or forward(self, x))
+    described = Expert.described
+    monkeypatch.setattr(Expert, "described", lambda self, x: asked.append(x.shape) or described(self, x))
     views = Views(crop=64, seen=("half", "half-detail", "crops"))
     moment = Moment(pictures, views)
     rank, distortion = (moment.features(each) for each in found.values())
@@ -309,6 +340,12 @@ def test_an_expert_of_two_tasks_is_two_members_and_seen_once(
         (("--model", "expert", "--task", "rank"), "--labels is for --task rank"),
         (("--model", "expert", "--task", "motion", "--labels", "a"), "--labels is for --task rank"),
         (("--model", "expert", "--task", "motion", "--task", "motion"), "names one task twice"),
+        (("--model", "expert", "--task", "texture"), "--texture is for --task texture"),
+        (
+            ("--model", "expert", "--task", "motion", "--texture", "a.onnx#b"),
+            "--texture is for --task texture",
+        ),
+        (("--model", "expert", "--task", "texture", "--texture", "a.onnx"), "names a file and a map in it"),
     ],
 )
 def test_options_of_experts(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
@@ -320,6 +357,30 @@ def test_options_of_experts(arguments: tuple[str, ...], said: str, tmp_path: Pat
         timeout=120,
     )
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+def test_an_expert_of_another_time_is_refused() -> None:
+    with pytest.raises(TypeError):
+        ExpertConfig.from_json({"widths": [4, 6, 8], "blocks": 3})
+    with pytest.raises(ValueError, match="3 widths do not go with 2"):
+        replace(TINY, blocks=(0, 1))
+
+
+def test_odd_sides_and_scales(shows: Shows) -> None:
+    torch.manual_seed(0)
+    network = Expert(replace(TINY, scales=2, patch=2))
+    pictures = torch.rand(1, 3, 97, 131, generator=torch.Generator().manual_seed(0))
+    seen = network(pictures)
+    assert [tuple(each.shape[-2:]) for each in seen.maps] == [(12, 17), (6, 9)]
+    found = network.described(pictures)
+    assert [tuple(each.shape) for each in found] == [
+        (1, TINY.vector),
+        (1, 1),
+        (1, 4 * sum(TINY.widths[1:])),
+    ]
+    for each, same in zip(found, network.described(pictures[..., :96, :130]), strict=True):
+        assert torch.equal(each, same)
+    assert torch.equal(found[1], seen.outputs)
 
 
 def test_outputs_are_all_of_some_task() -> None:

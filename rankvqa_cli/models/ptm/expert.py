@@ -6,10 +6,10 @@ vector that holds what they were read from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,26 +23,33 @@ FLOOR = 0.03
 
 @dataclass(frozen=True)
 class ExpertConfig:
-    """``widths`` are the channels at 1/4, 1/8, 1/16 and 1/32, with ``blocks`` residual convolutions at each size from
-    1/16 on; ``vector`` and ``outputs`` the lengths of what is read off. The trunk sees the picture at ``scales`` sizes,
-    each half the one before. A clip of ``frames`` frames is its middle frame, in colour, and how luma changes from
-    frame to frame. ``tasks`` are what the outputs were trained for, one after the other, with how many are of each."""
+    """``widths`` are the channels at 1/4, 1/8, 1/16 and 1/32, with so many residual convolutions at each size as
+    ``blocks`` says; ``vector`` and ``outputs`` the lengths of what is read off, which may be nothing. The trunk sees
+    the picture at ``scales`` sizes, each half the one before, and begins with squares of ``patch`` pixels a side. A
+    clip of ``frames`` frames is its middle frame, in colour, and how luma changes from frame to frame. ``tasks`` are
+    what the outputs were trained for, one after the other, with how many are of each."""
 
     widths: tuple[int, ...] = (32, 64, 128, 192)
+    blocks: tuple[int, ...] = (0, 0, 3, 3)
+    patch: Literal[2, 4] = 4
     hidden: int = 256
     vector: int = 128
     outputs: int = 1
     frames: int = 1
     scales: int = 3
-    blocks: int = 3
     tasks: tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.widths) != len(self.blocks):
+            raise ValueError(f"{len(self.widths)} widths do not go with {len(self.blocks)} numbers of blocks")
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ExpertConfig:
-        """From a model file's header, which has no tuples; one without ``blocks`` is of a time when there was one.
-        Raises TypeError for a field that is not known."""
-        known: dict[str, Any] = {"blocks": 1, "tasks": (), **values}
-        known["widths"] = tuple(int(width) for width in known["widths"])
+        """From a model file's header, which has no tuples. Raises TypeError for a field that is not known or of another
+        kind, as of experts that were trained when ``blocks`` was one number."""
+        known: dict[str, Any] = dict(values)
+        for field in ("widths", "blocks"):
+            known[field] = tuple(int(each) for each in known[field])
         known["tasks"] = tuple((str(name), int(count)) for name, count in known["tasks"])
         return cls(**known)
 
@@ -53,79 +60,103 @@ class ExpertConfig:
         ends = accumulate(count for _, count in self.tasks)
         return {name: slice(end - count, end) for (name, count), end in zip(self.tasks, ends, strict=True)}
 
+    @property
+    def pooled(self) -> int:
+        """How many numbers are pooled from all maps."""
+        return 2 * self.scales * sum(self.widths[1:])
 
-TINY = ExpertConfig(widths=(4, 6, 8), hidden=8, vector=6)
+
+TINY = ExpertConfig(widths=(4, 6, 8), blocks=(0, 0, 1), hidden=8, vector=6)
+#: What sees no more than small windows, and them well.
+NEAR = ExpertConfig(widths=(48, 64), blocks=(0, 3), patch=2, outputs=0, scales=1)
+
+
+class Seen(NamedTuple):
+    """``outputs`` (N, outputs) float32, and the trunk's ``maps`` of the pictures at their full size, (N, C, H, W) each:
+    at 1/8, 1/16 and so on."""
+
+    outputs: Tensor
+    maps: tuple[Tensor, ...]
 
 
 class Expert(nn.Module):
-    """(N, 3, H, W), or (N, T, 3, H, W) for clips, RGB in 0 to 1 -> (N, outputs)."""
+    """(N, 3, H, W), or (N, T, 3, H, W) for clips, RGB in 0 to 1 -> ``Seen``."""
 
     def __init__(self, config: ExpertConfig) -> None:
         super().__init__()
         self.config = config
         widths = config.widths
-        self.stem = nn.Conv2d(3 + config.frames - 1, widths[0], 4, stride=4)
+        planes = 3 + config.frames - 1
+        self.stem = (
+            nn.Conv2d(planes, widths[0], 4, stride=4)
+            if config.patch == 4
+            # Four neighbours are one place with four times the channels: a convolution there sees 6 x 6 pixels.
+            else nn.Conv2d(4 * planes, widths[0], 3, stride=2, padding=1)
+        )
         self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
-        # At 1/8 a second convolution would cost as much as all the others together.
-        self.refine = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths[2:])
-        further = config.blocks - 1
-        self.further = nn.ModuleList(
-            nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(further))
-            for width in widths[2:]
+        self.blocks = nn.ModuleList(
+            nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(count))
+            for width, count in zip(widths, config.blocks, strict=True)
         )
-        self.embed = nn.Sequential(
-            nn.Linear(2 * config.scales * sum(widths[1:]), config.hidden),
-            nn.GELU(),
-            nn.Linear(config.hidden, config.vector),
-            nn.GELU(),
-        )
-        self.head = nn.Linear(config.vector, config.outputs)
+        if config.outputs:
+            self.embed = nn.Sequential(
+                nn.Linear(config.pooled, config.hidden),
+                nn.GELU(),
+                nn.Linear(config.hidden, config.vector),
+                nn.GELU(),
+            )
+            self.head = nn.Linear(config.vector, config.outputs)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-        for parameter in self.further.parameters():
-            nn.init.zeros_(parameter)  # changes nothing before it has learned: an expert can be deepened
+        for name, parameter in self.blocks.named_parameters():  # size.number.weight
+            if name.split(".")[1] != "0":
+                nn.init.zeros_(parameter)  # changes nothing before it has learned: an expert can be deepened
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        outputs: Tensor = self.head(self.described(pictures))
-        return outputs.float()
+    def forward(self, pictures: Tensor) -> Seen:
+        scales = list(self._scales(pictures))
+        return Seen(self._said(_moments(scales))[1], tuple(scales[0]))
 
-    def described(self, pictures: Tensor) -> Tensor:
-        """The vector that the outputs are read from: (N, vector)."""
-        vector: Tensor = self.embed(self.pooled(pictures))
-        return vector
+    def described(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The vector that the outputs are read from, (N, vector), or (N, 0) where there are none; the outputs, (N,
+        outputs); and logarithms of the mean and of the standard deviation over space of every map from 1/8 on, at every
+        scale, that the vector is read from: (N, 2 * scales * channels). All float32."""
+        pooled = _moments(self._scales(pictures))
+        return *self._said(pooled), pooled
 
-    def pooled(self, pictures: Tensor) -> Tensor:
-        """Logarithms of the mean and of the standard deviation over space of every map from 1/8 on, at every scale:
-        (N, 2 * scales * channels) float32."""
+    def _said(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.config.outputs:
+            nothing = pooled[:, :0]
+            return nothing, nothing
+        vector = self.embed(pooled)
+        return vector.float(), self.head(vector).float()
+
+    def convolve_in(self, dtype: torch.dtype) -> None:
+        """Compute the trunk, nearly all of the work, in ``dtype``; what is read from it stays as it is."""
+        for convolution in (self.stem, self.down, self.blocks):
+            convolution.to(dtype)
+
+    def _scales(self, pictures: Tensor) -> Iterator[list[Tensor]]:
+        """The maps from 1/8 on, (N, C, h, w) each, of the picture at every scale."""
         x = self._seen(pictures)
-        found = []
         for scale in range(self.config.scales):
             x = halved(x) if scale else x
             # Converted before it is laid out anew: the other way takes twice the time, and both at once three times.
             same = x.to(self.stem.weight.dtype)
-            found += self._moments(same.contiguous(memory_format=torch.channels_last))
-        return torch.cat(found, dim=1)
+            if self.config.patch == 2:
+                height, width = (size // 2 * 2 for size in x.shape[-2:])
+                same = F.pixel_unshuffle(same[..., :height, :width], 2)
+            yield self._maps(same.contiguous(memory_format=torch.channels_last))
 
-    def convolve_in(self, dtype: torch.dtype) -> None:
-        """Compute the trunk, nearly all of the work, in ``dtype``; what is read from it stays as it is."""
-        for convolution in (self.stem, self.down, self.refine, self.further):
-            convolution.to(dtype)
-
-    def _moments(self, x: Tensor) -> list[Tensor]:
-        x = F.relu_(self.stem(x))  # (N, C, H/4, W/4)
+    def _maps(self, x: Tensor) -> list[Tensor]:
         found = []
-        for i, down in enumerate(self.down):
-            x = F.relu_(down(x))
-            if i > 0:
-                for block in (self.refine[i - 1], *self.further[i - 1].children()):
-                    x = F.relu_(block(x).add_(x))
-            places = x.permute(0, 2, 3, 1).flatten(1, 2).float()  # N, places, C
-            mean = places.mean(dim=1)
-            variance = (places - mean.unsqueeze(1)).square().mean(dim=1)
-            found += [torch.log(mean + FLOOR), 0.5 * torch.log(variance + FLOOR**2)]
-        return found
+        for convolution, blocks in zip((self.stem, *self.down), self.blocks, strict=True):
+            x = F.relu_(convolution(x))
+            for block in blocks:  # type: ignore[attr-defined]
+                x = F.relu_(block(x).add_(x))
+            found.append(x)
+        return found[1:]
 
     def _seen(self, pictures: Tensor) -> Tensor:
         if self.config.frames == 1:
@@ -133,3 +164,15 @@ class Expert(nn.Module):
         luma = pictures.mean(dim=2)  # N, T, H, W
         middle = pictures[:, self.config.frames // 2]
         return torch.cat([4 * middle - 2, 8 * (luma[:, 1:] - luma[:, :-1])], dim=1)
+
+
+def _moments(scales: Iterable[Iterable[Tensor]]) -> Tensor:
+    """See Expert.described."""
+    found = []
+    for maps in scales:
+        for x in maps:
+            places = x.permute(0, 2, 3, 1).flatten(1, 2).float()  # N, places, C
+            mean = places.mean(dim=1)
+            variance = (places - mean.unsqueeze(1)).square().mean(dim=1)
+            found += [torch.log(mean + FLOOR), 0.5 * torch.log(variance + FLOOR**2)]
+    return torch.cat(found, dim=1)

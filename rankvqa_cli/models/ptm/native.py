@@ -27,15 +27,14 @@ NOMINAL = Units(luma_gain=4.0, luma_zero=0.5, chroma_gain=4.0, chroma_zero=0.0)
 
 
 class Reader(Protocol):
-    """What reads vectors from a network's file. ``layers`` are what it can read, the first by default; ``least`` is the
-    smallest side of a picture. ``tasks`` are parts of the first layer that are layers of their own, by name."""
+    """What reads vectors from a network's file: all that it can say of pictures, in one pass. ``layers`` are the parts
+    of that which can be asked for, by name, the first by default; ``tasks`` are those of them that are members of an
+    ensemble by themselves. ``least`` is the smallest side of a picture."""
 
     frames: int
     least: int
-    tasks: dict[str, slice]
-
-    @property
-    def layers(self) -> tuple[str, ...]: ...
+    layers: dict[str, slice]
+    tasks: tuple[str, ...]
 
     @property
     def network(self) -> nn.Module: ...
@@ -44,7 +43,7 @@ class Reader(Protocol):
         """Compute on ``device``, and in ``dtype`` what takes the time."""
         ...
 
-    def read(self, pictures: Tensor, layer: str) -> Tensor:
+    def read(self, pictures: Tensor) -> Tensor:
         """RGB in 0 to 1, (N, 3, H, W) or clips (N, T, 3, H, W), to (N, D) float32."""
         ...
 
@@ -52,13 +51,14 @@ class Reader(Protocol):
 class Pyramid:
     """PatchNet's description of single pictures: mean and standard deviation over space of every map of the pyramid."""
 
-    layers = ("pyramid",)
+    tasks: tuple[str, ...] = ()
     frames = 1
     least = 32
 
     def __init__(self, header: ModelFile, tensors: dict[str, Tensor]) -> None:
-        self.tasks: dict[str, slice] = {}
-        self.network = PatchNet(PatchNetConfig.from_json(header.config))
+        config = PatchNetConfig.from_json(header.config)
+        self.layers = {"pyramid": slice(0, 2 * sum(config.pyramid))}
+        self.network = PatchNet(config)
         self.network.load_state_dict({name: value.float() for name, value in tensors.items()})
         self._half = False
 
@@ -66,7 +66,7 @@ class Pyramid:
         self.network.to(device)
         self._half = dtype == torch.bfloat16
 
-    def read(self, pictures: Tensor, layer: str) -> Tensor:
+    def read(self, pictures: Tensor) -> Tensor:
         """Rows and columns beyond a multiple of 16 are left out."""
         height, width = (size // 16 * 16 for size in pictures.shape[-2:])
         red, green, blue = pictures[..., :height, :width].unbind(dim=1)
@@ -78,16 +78,24 @@ class Pyramid:
 
 
 class ExpertReader:
-    """An expert's outputs; the vector that they are read from, and them; what it pools from all of its maps; or what
-    it says to one of its tasks."""
+    """An expert's outputs; the vector that they are read from, and them; what it pools from all of its maps, all that
+    one without outputs gives; and what it says to one of its tasks."""
 
     least = 64
 
     def __init__(self, header: ModelFile, tensors: dict[str, Tensor]) -> None:
         config = ExpertConfig.from_json(header.config)
-        self.tasks = config.parts()
-        self.layers = ("outputs", "vector", "pooled", *self.tasks)
+        tasks = config.parts()
+        self.tasks = tuple(tasks)
         self.frames = config.frames
+        first = config.vector if config.outputs else 0
+        end = first + config.outputs
+        said = {"outputs": slice(first, end), "vector": slice(0, end)} if config.outputs else {}
+        self.layers = {
+            **said,
+            "pooled": slice(end, end + config.pooled),
+            **{name: slice(first + part.start, first + part.stop) for name, part in tasks.items()},
+        }
         self.network = Expert(config)
         self.network.load_state_dict({name: value.float() for name, value in tensors.items()})
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -96,13 +104,8 @@ class ExpertReader:
         self.network.to(device)
         self.network.convolve_in(dtype)
 
-    def read(self, pictures: Tensor, layer: str) -> Tensor:
-        pooled = self.network.pooled(pictures)
-        if layer == "pooled":
-            return pooled
-        vector = self.network.embed(pooled)
-        outputs: Tensor = self.network.head(vector)
-        return outputs if layer == "outputs" else torch.cat([vector, outputs], dim=1)
+    def read(self, pictures: Tensor) -> Tensor:
+        return torch.cat([*self.network.described(pictures)], dim=1)
 
 
 MakeReader: TypeAlias = Callable[[ModelFile, dict[str, Tensor]], Reader]
@@ -134,7 +137,8 @@ class NativeNetwork(Layered):
                 f"{str(file)!r}: header and tensors do not belong together ({reason}); get it again"
             ) from error
         self._reader.network.eval().requires_grad_(False)
-        self.tasks = tuple(self._reader.tasks)
+        self.tasks = self._reader.tasks
+        self.source = self.sha256
         self.frames = self._reader.frames
         self.least = self._reader.least
         self._device = torch.device("cpu")
@@ -144,22 +148,16 @@ class NativeNetwork(Layered):
         layers = self._reader.layers
         if layer not in ("", *layers):
             raise ModelError(f"{str(self.file)!r} has no layer {layer!r}: it has {', '.join(layers)}")
-        self.layer = layer or layers[0]
-        self._part = self._reader.tasks.get(self.layer)
-        self._read = self.layer if self._part is None else layers[0]
-        self.source = f"{self.sha256} {self._read}"
-        if self._part is not None:
-            self.dimension = self._part.stop - self._part.start
-            return
-        clip = (self.frames,) if self.frames > 1 else ()
-        self.dimension = int(self.vectors(torch.zeros(1, *clip, 3, self.least, self.least)).shape[1])
+        self.layer = layer or next(iter(layers))
+        self._part = layers[self.layer]
+        self.dimension = self._part.stop - self._part.start
 
     def part(self, whole: Tensor) -> Tensor:
-        return whole if self._part is None else whole[:, self._part]
+        return whole[:, self._part]
 
     def whole(self, pictures: Tensor) -> Tensor:
         with torch.no_grad():
-            found = self._reader.read(pictures.to(self._device, torch.float32), self._read)
+            found = self._reader.read(pictures.to(self._device, torch.float32))
         return require_vectors(self.file, found.cpu(), len(pictures))
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> NativeNetwork:

@@ -8,6 +8,7 @@ or open.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,17 +88,7 @@ class OnnxNetwork(Layered):
         return self
 
     def _open(self, providers: list[Any]) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads or torch.get_num_threads()
-        options.log_severity_level = 4  # what it has to say arrives as an exception
-        try:
-            return onnxruntime.InferenceSession(self._data, options, providers=providers)
-        except _refusals() as error:
-            raise ModelError(
-                f"{str(self.file)!r} is no ONNX network that can be run: {_line(error)}"
-            ) from error
+        return session(self.file, self._data, self._threads, providers)
 
     def _run(self, pictures: Tensor) -> Tensor:
         try:
@@ -113,6 +104,21 @@ class OnnxNetwork(Layered):
         side = self.side or LEAST_SIDE
         shape = (self._batch or 1, *([self.frames] if self.frames > 1 else []), 3, side, side)
         return int(self.whole(torch.zeros(shape)).shape[1])
+
+
+def session(
+    file: Path, data: bytes, threads: int | None = None, providers: Sequence[Any] = ("CPUExecutionProvider",)
+) -> Any:
+    """An ``onnxruntime.InferenceSession`` of ``data``. Raises ModelError naming ``file``."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or torch.get_num_threads()
+    options.log_severity_level = 4  # what it has to say arrives as an exception
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=list(providers))
+    except _refusals() as error:
+        raise ModelError(f"{str(file)!r} is no ONNX network that can be run: {_line(error)}") from error
 
 
 def _sizes(file: Path, shape: list[Any]) -> tuple[int | None, int, int | None]:
