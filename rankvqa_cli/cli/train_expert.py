@@ -75,12 +75,15 @@ def expert_settings(
     """What the options ask for; what they leave open is as in ``ExpertOptions``."""
     from dataclasses import replace
 
-    from rankvqa_cli.models.ptm.expert import NEAR, TINY, ExpertConfig
+    from rankvqa_cli.models.ptm.expert import TINY, ExpertConfig
+    from rankvqa_cli.models.ptm.near import TINY as TINY_NEAR
+    from rankvqa_cli.models.ptm.near import NearConfig
     from rankvqa_cli.training.expert import ExpertOptions
 
     asked = ExpertOptions(
         tasks=tasks,  # type: ignore[arg-type]
-        network=TINY if tiny else NEAR if tasks == ("texture",) else ExpertConfig(),
+        network=TINY if tiny else ExpertConfig(),
+        near=TINY_NEAR if tiny else NearConfig(),
         loop=replace(loop, average=0.995),
         groups=groups,
         labels=labels,

@@ -13,21 +13,32 @@ from rankvqa_cli.errors import ModelError, UsageError
 from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.ptm import LEAST_SIDE
 from rankvqa_cli.models.ptm.expert import Expert, ExpertConfig
+from rankvqa_cli.models.ptm.near import Near, NearConfig
 from rankvqa_cli.models.store import ModelFile, read_model, write_model
 from rankvqa_cli.training.datasets import SourceShard, load_corpus, split_by_content
 from rankvqa_cli.training.expert_data import Draws, Shows, Windows
-from rankvqa_cli.training.expert_tasks import Content, Distortion, ExpertTask, Motion, Pretext, Rank, Together
+from rankvqa_cli.training.expert_tasks import (
+    Asked,
+    Content,
+    Distortion,
+    ExpertTask,
+    Motion,
+    Pretext,
+    Rank,
+    Together,
+)
 from rankvqa_cli.training.frozen import FrozenNetworks
 from rankvqa_cli.training.labeller import read_labeller
 from rankvqa_cli.training.loop import LoopOptions, fit
 from rankvqa_cli.training.parallel import once
-from rankvqa_cli.training.texture import textures
+from rankvqa_cli.training.texture import Textures
 
 Pretask = Literal["rank", "distortion", "content", "texture", "motion"]
-ARCHITECTURE = "expert"
 #: Frames of a clip that a motion expert sees.
 MOTION_FRAMES = 6
-#: Of what ``texture`` is learned from by itself: draws that are kept, of the held-out contents and of the others,
+#: Tasks that are asked of no network together with others.
+ALONE = {"motion": "clips, the other tasks from pictures", "texture": "windows, by a network of its own"}
+#: Of what ``texture`` is learned from: draws that are kept, of the held-out contents and of the others,
 #: sources of each, and pixels across, at most, before it is halved.
 FEW, KEPT, SOURCES, MOST_WIDE = 8, 200, 4, 256
 
@@ -37,7 +48,8 @@ class ExpertOptions:
     """Everything that decides a training, besides the corpus. ``tasks`` are asked of one network together. ``groups``
     sources with ``slots`` versions each are shown a step, ``crop`` pixels across; ``labels`` is the full-reference
     model file that ``rank`` learns from, ``frozen`` the ONNX networks that ``content`` does, ``texture`` the maps, by
-    file and name, that ``texture`` does; ``start`` is an expert whose trunk is gone on from."""
+    file and name, that ``texture`` does, with a network of its own, ``near``; ``start`` is an expert whose trunk is
+    gone on from."""
 
     tasks: tuple[Pretask, ...]
     network: ExpertConfig = field(default_factory=ExpertConfig)
@@ -48,6 +60,7 @@ class ExpertOptions:
     labels: Path | None = None
     frozen: tuple[Path, ...] = ()
     texture: tuple[tuple[Path, str], ...] = ()
+    near: NearConfig = field(default_factory=NearConfig)
     start: Path | None = None
     fold: int = 0
     folds: int = 5
@@ -60,34 +73,27 @@ def train_expert(
 
     Raises InputError for a corpus that cannot be used, UsageError for a task without what it needs, and ModelError.
     """
-    config = options.network
-    if "motion" in options.tasks:
-        if len(options.tasks) > 1:
-            raise UsageError("motion is learned from clips, the other tasks from pictures: it stands alone")
-        config = replace(config, frames=MOTION_FRAMES)
+    for alone, why in ALONE.items():
+        if alone in options.tasks and len(options.tasks) > 1:
+            raise UsageError(f"{alone} is learned from {why}: it stands alone")
     training, held_out = split_by_content(load_corpus(corpus), options.fold, options.folds)
     say(f"training on {len(training)} sources, holding out {', '.join(s.name for s in held_out) or 'none'}")
-    shows = _shows(training, options, config.frames, options.loop.seed)
-    pretexts = {task: _pretext(task, options, shows) for task in options.tasks if task != "texture"}
-    shown = options.groups, options.slots
-    near = textures(options.texture, shows, shown, config, torch.get_num_threads())
-    pretext = Together([*pretexts.values(), *near])
-    asked = tuple((task, each.outputs) for task, each in pretexts.items())
-    config = replace(config, outputs=pretext.outputs, tasks=asked)
+    shows = _shows(training, options, options.loop.seed)
     torch.manual_seed(options.loop.seed)
-    network = Expert(config)
+    network, asked = _near(options, shows) if options.tasks == ("texture",) else _expert(options, shows)
     if options.start is not None:
         _begin_with(network, options.start)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task = ExpertTask(network, pretext, shows, _shows(held_out, options, config.frames) if held_out else None)
+    task = ExpertTask(network, asked, shows, _shows(held_out, options) if held_out else None)
     task.module.load_state_dict(fit(task, options.loop, run, say, _settings(corpus, options)))
+    config = asdict(network.config)
     header = ModelFile(
         name=name,
         kind="no-reference",
-        architecture=ARCHITECTURE,
-        config={key: list(v) if isinstance(v, tuple) else v for key, v in asdict(config).items()},
+        architecture=_architecture(network),
+        config={key: list(v) if isinstance(v, tuple) else v for key, v in config.items()},
         calibration=Calibration(),
-        clip_frames=config.frames,
+        clip_frames=_frames(options),
         provenance=f"{', '.join(options.tasks)} on {corpus.name}, seed {options.loop.seed}, {options.loop.steps} steps",
         scale="none: a vector, no score",
     )
@@ -95,43 +101,52 @@ def train_expert(
     return once(lambda: write_model(out, header, tensors))
 
 
-def _shows(
-    shards: Sequence[SourceShard], options: ExpertOptions, frames: int, seed: int | None = None
-) -> Draws:
+def _expert(options: ExpertOptions, shows: Draws) -> tuple[Expert, Asked]:
+    pretexts = {task: _pretext(task, options, shows) for task in options.tasks}
+    together = Together(list(pretexts.values()))
+    tasks = tuple((task, each.outputs) for task, each in pretexts.items())
+    config = replace(options.network, outputs=together.outputs, tasks=tasks, frames=_frames(options))
+    return Expert(config), together
+
+
+def _near(options: ExpertOptions, shows: Draws) -> tuple[Near, Asked]:
+    if not options.texture:
+        raise UsageError("--task texture needs --texture: the maps that are learned")
+    shown, width = (options.groups, options.slots), options.near.widths[1]
+    network = Near(options.near)
+    return network, Textures(options.texture, shows, shown, width, torch.get_num_threads())
+
+
+def _architecture(network: Expert | Near) -> str:
+    return "near" if isinstance(network, Near) else "expert"
+
+
+def _frames(options: ExpertOptions) -> int:
+    return MOTION_FRAMES if "motion" in options.tasks else 1
+
+
+def _shows(shards: Sequence[SourceShard], options: ExpertOptions, seed: int | None = None) -> Draws:
     """What is learned from, or, without a ``seed``, what it is measured on."""
     held_out = seed is None
     if options.tasks == ("texture",):
-        # What a network sees of colours is to be learned of those that there are; quality is in none of them.
         wide = min(MOST_WIDE, *(shard.side for shard in shards))
         drawn = SOURCES, options.slots
-        return Windows(
-            Shows(shards, *drawn, 1, wide, seed or 0),
-            FEW if held_out else KEPT,
-            options.groups,
-            drawn,
-            options.crop,
-            seed or 0,
-        )
+        shows = Shows(shards, *drawn, 1, wide, seed or 0)
+        count = FEW if held_out else KEPT
+        return Windows(shows, count, options.groups, drawn, options.crop, seed or 0)
     least = LEAST_SIDE if "content" in options.tasks else 64
-    return Shows(
-        shards,
-        options.groups,
-        options.slots,
-        frames,
-        options.crop,
-        seed or 0,
-        graded=not held_out,
-        least=least,
-    )
+    sizes = options.groups, options.slots, _frames(options), options.crop
+    return Shows(shards, *sizes, seed or 0, graded=not held_out, least=least)
 
 
-def _begin_with(network: Expert, start: Path) -> None:
+def _begin_with(network: Expert | Near, start: Path) -> None:
     """The trunk of the expert in ``start``, and of what reads vectors from it what has the same shape; never the head,
     with which its own pretexts alone have to do. What ``network`` has more of stays as it is."""
     header, tensors, _ = read_model(start)
-    if header.architecture != ARCHITECTURE:
+    architecture = _architecture(network)
+    if header.architecture != architecture:
         raise ModelError(
-            f"{str(start)!r} is of the architecture {header.architecture!r}, not {ARCHITECTURE!r}"
+            f"{str(start)!r} is of the architecture {header.architecture!r}, not {architecture!r}"
         )
     shapes = {name: value.shape for name, value in network.state_dict().items()}
     own = {
@@ -169,7 +184,10 @@ def _settings(corpus: Path, options: ExpertOptions) -> dict[str, Any]:
     """What decides a training besides the loop's own options."""
     values = {key: value for key, value in asdict(options).items() if key != "loop"}
     labels, start = (None if file is None else file.name for file in (options.labels, options.start))
-    network = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(options.network).items()}
+    network, near = (
+        {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(config).items()}
+        for config in (options.network, options.near)
+    )
     frozen = [path.name for path in options.frozen]
     texture = [f"{path.name}#{name}" for path, name in options.texture]
     return values | {
@@ -179,4 +197,5 @@ def _settings(corpus: Path, options: ExpertOptions) -> dict[str, Any]:
         "frozen": frozen,
         "texture": texture,
         "network": network,
+        "near": near,
     }

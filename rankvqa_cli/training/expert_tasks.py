@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from rankvqa_cli.models.patchnet import PatchNet
-from rankvqa_cli.models.ptm.expert import Expert, Seen
 from rankvqa_cli.training.encodes import CODECS, Encode
 from rankvqa_cli.training.expert_data import PLAYS, Draws, Shown
 from rankvqa_cli.training.frozen import FrozenNetworks
@@ -34,34 +33,44 @@ CODED = ("none", *CODECS)
 Wanted = tuple[Tensor, ...]
 
 
-class Pretext(ABC):
-    """``outputs`` is how many numbers it asks for and ``wanted`` what should be, so many tensors as ``wants``, with one
-    row a picture or place. ``terms`` are weighted losses of what was ``found``, and ``measures`` what it is worth on
+class Pretext(Protocol):
+    """``outputs`` is how many numbers it asks for and ``wanted`` what they should be, so many tensors as ``wants``;
+    ``terms`` are weighted losses of what was ``found`` (N, outputs) float32, and ``measures`` what it is worth on
     contents that were not learned from. ``module`` holds what is trained besides the network."""
 
     outputs: int
     wants: int
-    module: nn.Module
 
-    @abstractmethod
+    @property
+    def module(self) -> nn.Module: ...
+
     def wanted(self, shown: Shown) -> Wanted: ...
 
-    def found(self, seen: Seen) -> Tensor:
-        """What is compared with what is wanted: ``seen.outputs`` are its own, (N, outputs) float32."""
-        return seen.outputs
-
-    @abstractmethod
     def terms(self, found: Tensor, wanted: Wanted) -> dict[str, Tensor]: ...
 
-    @abstractmethod
     def measures(self, found: Tensor, wanted: Wanted) -> dict[str, float]: ...
 
 
-class Rank(Pretext):
+class Asked(Protocol):
+    """What is asked of a network all in all: what of what it ``said`` is compared with what is ``wanted``, and, as of a
+    Pretext, the rest."""
+
+    @property
+    def module(self) -> nn.Module: ...
+
+    def wanted(self, shown: Shown) -> Wanted: ...
+
+    def found(self, said: Tensor) -> tuple[Tensor, ...]: ...
+
+    def terms(self, found: Sequence[Tensor], wanted: Wanted) -> dict[str, Tensor]: ...
+
+    def measures(self, found: Sequence[Tensor], wanted: Wanted) -> dict[str, float]: ...
+
+
+class Rank:
     """Ranking by a full-reference network's distances: RankDVQA without its reference."""
 
     outputs = wants = 1
-    module: nn.ParameterDict
 
     def __init__(self, labels: PatchNet) -> None:
         """``labels`` is frozen (see ``labeller``) and compares every patch with its reference, as it is shown."""
@@ -84,7 +93,7 @@ class Rank(Pretext):
         return {"held_srocc": _srocc(found[:, 0], wanted[0])}
 
 
-class Distortion(Pretext):
+class Distortion:
     """What was done to a patch: the family of damage, the codec, how coarsely it coded, and what resolution is left."""
 
     outputs = len(KINDS) + len(CODED) + 2
@@ -124,7 +133,7 @@ class Distortion(Pretext):
         return kinds, codecs, rest[:, 0], rest[:, 1]
 
 
-class Content(Pretext):
+class Content:
     """What frozen networks see in a patch: their vectors, one after the other, on the axes in which they differ most.
 
     The axes are fitted to the first draws, so they depend on the seed and the networks alone.
@@ -163,7 +172,7 @@ class Content(Pretext):
         return torch.from_numpy(self._networks.features(shown.pictures))
 
 
-class Motion(Pretext):
+class Motion:
     """How a clip is played: with frames frozen, lost, out of order, too fast, or flickering."""
 
     outputs = len(PLAYS)
@@ -197,10 +206,9 @@ class Together:
         """What each wants, one after the other."""
         return tuple(each for part in self._parts for each in part.wanted(shown))
 
-    def found(self, seen: Seen) -> tuple[Tensor, ...]:
-        """What each has found."""
-        outputs = torch.split(seen.outputs, [part.outputs for part in self._parts], dim=1)
-        return tuple(part.found(Seen(own, seen.maps)) for part, own in zip(self._parts, outputs, strict=True))
+    def found(self, said: Tensor) -> tuple[Tensor, ...]:
+        """The outputs of each, (N, its outputs)."""
+        return torch.split(said, [part.outputs for part in self._parts], dim=1)
 
     def terms(self, found: Sequence[Tensor], wanted: Wanted) -> dict[str, Tensor]:
         each = self._each(found, wanted)
@@ -219,7 +227,7 @@ class Together:
 class ExpertModule(nn.Module):
     """The network and what only its training needs."""
 
-    def __init__(self, network: Expert, pretext: Together) -> None:
+    def __init__(self, network: nn.Module, pretext: Asked) -> None:
         super().__init__()
         self.network = network
         self.pretext = pretext.module
@@ -231,7 +239,7 @@ class ExpertTask:
     #: So many draws of the held-out contents are looked at.
     VALIDATED = 8
 
-    def __init__(self, network: Expert, pretext: Together, shows: Draws, held_out: Draws | None) -> None:
+    def __init__(self, network: nn.Module, pretext: Asked, shows: Draws, held_out: Draws | None) -> None:
         self.module = ExpertModule(network, pretext)
         self.pretext = pretext
         self._shows, self._held_out = shows, held_out
@@ -241,7 +249,7 @@ class ExpertTask:
     def losses(self, index: int) -> dict[str, Tensor]:
         pictures, wanted = self._drawn(index)
         device = next(self.module.parameters()).device
-        found = self.pretext.found(self.module.network(pictures.to(device)))
+        found = self.pretext.found(self.module.network(pictures.to(device)).float())
         return self.pretext.terms(found, tuple(each.to(device) for each in wanted))
 
     def _drawn(self, index: int) -> tuple[Tensor, Wanted]:
@@ -261,7 +269,7 @@ class ExpertTask:
         assert isinstance(module, ExpertModule)
         device = next(module.parameters()).device
         drawn = [self._draw(self._held_out, index) for index in range(self.VALIDATED)]
-        found = [self.pretext.found(module.network(pictures.to(device))) for pictures, _ in drawn]
+        found = [self.pretext.found(module.network(pictures.to(device)).float()) for pictures, _ in drawn]
         return self.pretext.measures(_joined(found), _joined([wanted for _, wanted in drawn]))
 
 

@@ -17,15 +17,13 @@ from torch import Tensor, nn
 
 from rankvqa_cli.errors import ModelError, UsageError
 from rankvqa_cli.models.ptm.contract import read_bytes
-from rankvqa_cli.models.ptm.expert import ExpertConfig, Seen
+from rankvqa_cli.models.ptm.near import REDUCED
 from rankvqa_cli.models.ptm.onnx import session
 from rankvqa_cli.models.ptm.onnx_graph import ending_at
 from rankvqa_cli.training.expert_data import Draws, Shown
-from rankvqa_cli.training.expert_tasks import Pretext, Wanted
+from rankvqa_cli.training.expert_tasks import Wanted
 
-#: Times that a side of the trunk's first map goes into the picture's; every further one twice as many.
-NEAREST = 8
-#: Draws, none of them reduced, that channels are compared in.
+#: Draws that channels are compared in.
 FITTED = 8
 #: A channel with less deviation says nothing; values so many deviations off are taken as that.
 LEAST, MOST = 1e-2, 5.0
@@ -66,10 +64,8 @@ class FrozenMaps:
 
 @dataclass(frozen=True)
 class Standard:
-    """What makes a map's channels comparable. ``level`` is which map of the trunk has as many places: 0 for 1/8, 1 for
-    1/16, ..."""
+    """What makes a map's channels comparable."""
 
-    level: int
     centre: Tensor
     scale: Tensor
 
@@ -83,87 +79,66 @@ def rows(found: Tensor) -> Tensor:
     return found.permute(0, 2, 3, 1).flatten(0, 2)
 
 
-def fitted(maps: Sequence[Tensor], side: int) -> Standard:
-    """Of one map as seen in several draws, (N, C, h, w) each; the first picture was ``side`` pixels wide.
-
-    Raises ValueError where the trunk has no map with as many places.
-    """
-    times, left = divmod(side, maps[0].shape[-1])
-    if left or times < NEAREST or times & (times - 1):
-        raise ValueError(f"a map {maps[0].shape[-1]} places wide of a picture of {side} pixels")
+def standard(maps: Sequence[Tensor]) -> Standard:
+    """Of one map as seen in several draws, (N, C, h, w) each."""
     seen = torch.cat([rows(each) for each in maps])
     spread = seen.std(dim=0)
-    level = (times // NEAREST).bit_length() - 1
-    return Standard(level, seen.mean(dim=0), 1 / torch.where(spread > LEAST, spread, torch.inf))
+    return Standard(seen.mean(dim=0), 1 / torch.where(spread > LEAST, spread, torch.inf))
 
 
-class Texture(Pretext):
-    """A frozen network's map as sums of the trunk's own map of the same size; nothing of it is read from outputs."""
-
-    outputs = 0
-    wants = 1
+class Textures:
+    """Maps of frozen networks as sums of a network's own maps: an ``expert_tasks.Asked`` of what gives maps."""
 
     def __init__(
         self,
-        frozen: FrozenMaps,
-        name: str,
-        drawn: Sequence[Tensor],
-        config: ExpertConfig,
+        maps: Sequence[tuple[Path, str]],
+        shows: Draws,
         shown: tuple[int, int],
-        label: str,
+        width: int,
+        threads: int,
     ) -> None:
-        """``drawn`` are pictures that its channels are compared in, all of one size; what is ``shown`` are so many
-        sources with so many versions each. Terms and measures have ``label``. Raises UsageError for a map of another
-        size than all of the trunk's."""
-        self._frozen, self._name, self._label = frozen, name, label
+        """``maps`` are files and names of tensors in them, to be learned of maps of ``width`` channels; ``shown`` are
+        how many sources and versions of each ``shows`` draws. Raises ModelError, and UsageError for a map that is not
+        at 1/8 of the picture."""
         self._groups, self._slots = shown
-        widths = config.widths[1:]
-        try:
-            self._standard = fitted([frozen.of(pictures)[name] for pictures in drawn], drawn[0].shape[-1])
-            self.module = nn.Linear(widths[self._standard.level], len(self._standard.scale))
-        except (ValueError, IndexError) as error:
-            sizes = ", ".join(f"1/{NEAREST << i}" for i in range(len(widths)))
-            raise UsageError(f"--texture needs a map at {sizes} of the picture ({error})") from error
+        names: dict[Path, list[str]] = {}
+        for file, name in maps:
+            names.setdefault(file, []).append(name)
+        networks = {file: FrozenMaps(file, asked, threads) for file, asked in names.items()}
+        self._maps = [(networks[file], name) for file, name in maps]
+        drawn = [shows.draw(index).pictures for index in range(FITTED)]
+        self._standards = []
+        for network, name in self._maps:
+            seen = [network.of(pictures)[name] for pictures in drawn]
+            if any(REDUCED * x.shape[-1] != p.shape[-1] for x, p in zip(seen, drawn, strict=True)):
+                raise UsageError(f"--texture needs a map at 1/{REDUCED} of the picture; {name!r} is none")
+            self._standards.append(standard(seen))
+        self.module = nn.ModuleList(nn.Linear(width, len(each.scale)) for each in self._standards)
 
     def wanted(self, shown: Shown) -> Wanted:
-        """The map's places, (places, channels)."""
-        return (self._standard.read(self._frozen.of(shown.pictures)[self._name]),)
+        """The maps' places, (places, channels) each."""
+        read = zip(self._standards, self._maps, strict=True)
+        return tuple(each.read(network.of(shown.pictures)[name]) for each, (network, name) in read)
 
-    def found(self, seen: Seen) -> Tensor:
-        """The same as the trunk has it."""
-        read: Tensor = self.module(rows(seen.maps[self._standard.level]))
-        return read.float()
+    def found(self, said: Tensor) -> tuple[Tensor, ...]:
+        """The same as a network's map (N, C, h, w) has them."""
+        places = rows(said)
+        return tuple(read(places) for read in self.module)
 
-    def terms(self, found: Tensor, wanted: Wanted) -> dict[str, Tensor]:
+    def terms(self, found: Sequence[Tensor], wanted: Wanted) -> dict[str, Tensor]:
         """How far places are off; and how far off is what a version changes of its reference."""
-        errors = found - wanted[0]
-        each = errors.view(self._groups * (self._slots + 1), -1)
-        last = self._groups * self._slots
-        changes = each[:last].view(self._groups, self._slots, -1) - each[last:].unsqueeze(1)
+        terms, last = {}, self._groups * self._slots
+        for i, (own, asked) in enumerate(zip(found, wanted, strict=True), 1):
+            errors = own - asked
+            each = errors.view(last + self._groups, -1)
+            changes = each[:last].view(self._groups, self._slots, -1) - each[last:].unsqueeze(1)
+            terms[f"texture{i}"] = errors.square().mean()
+            terms[f"change{i}"] = CHANGE * changes.square().mean()
+        return terms
+
+    def measures(self, found: Sequence[Tensor], wanted: Wanted) -> dict[str, float]:
+        """The share of the places' variance that is explained."""
         return {
-            self._label: errors.square().mean(),
-            f"{self._label}_change": CHANGE * changes.square().mean(),
+            f"held_texture{i}": float(1 - F.mse_loss(own, asked) / asked.var(dim=0).mean())
+            for i, (own, asked) in enumerate(zip(found, wanted, strict=True), 1)
         }
-
-    def measures(self, found: Tensor, wanted: Wanted) -> dict[str, float]:
-        return {f"held_{self._label}": float(1 - F.mse_loss(found, wanted[0]) / wanted[0].var(dim=0).mean())}
-
-
-def textures(
-    maps: Sequence[tuple[Path, str]],
-    shows: Draws,
-    shown: tuple[int, int],
-    config: ExpertConfig,
-    threads: int,
-) -> list[Texture]:
-    """One pretext for every map, a file and a tensor's name; ``shown`` are how many sources and versions of each
-    ``shows`` draws. Raises ModelError and UsageError."""
-    names: dict[Path, list[str]] = {}
-    for file, name in maps:
-        names.setdefault(file, []).append(name)
-    networks = {file: FrozenMaps(file, asked, threads) for file, asked in names.items()}
-    drawn = [shows.draw(2 * index).pictures for index in range(FITTED)]
-    return [
-        Texture(networks[file], name, drawn, config, shown, f"texture{i}")
-        for i, (file, name) in enumerate(maps, 1)
-    ]

@@ -17,7 +17,7 @@ from rankvqa_cli.errors import InputError, ModelError, UsageError
 from rankvqa_cli.models.patchnet import TINY as PATCHNET
 from rankvqa_cli.models.patchnet import PatchNet
 from rankvqa_cli.models.ptm.adapters import members
-from rankvqa_cli.models.ptm.expert import TINY, Expert, ExpertConfig, Seen
+from rankvqa_cli.models.ptm.expert import TINY, Expert, ExpertConfig
 from rankvqa_cli.models.ptm.native import NativeNetwork
 from rankvqa_cli.models.ptm.views import Moment, Views, features
 from rankvqa_cli.models.sizes import halved
@@ -208,7 +208,7 @@ def test_motion_is_shown_clips_and_asked_how_they_play(shards: list[SourceShard]
     assert float(Motion().terms(perfect, Motion().wanted(shown))["played"]) < 1e-6
     assert Motion().measures(perfect, Motion().wanted(shown)) == {"held_played": 1.0}
     network = Expert(replace(TINY, frames=6, outputs=len(PLAYS)))
-    assert network(shown.pictures).outputs.shape == (len(shown.played), len(PLAYS))
+    assert network(shown.pictures).shape == (len(shown.played), len(PLAYS))
 
 
 def test_together_asks_what_each_asks_by_itself(shows: Shows) -> None:
@@ -216,7 +216,7 @@ def test_together_asks_what_each_asks_by_itself(shows: Shows) -> None:
     rank, distortion = Rank(PatchNet(PATCHNET)), Distortion()
     both, shown = Together([rank, distortion]), shows.draw(0)
     outputs = torch.randn(len(shown.versions), both.outputs, requires_grad=True)
-    found, wanted = both.found(Seen(outputs, ())), both.wanted(shown)
+    found, wanted = both.found(outputs), both.wanted(shown)
     assert (both.outputs, len(found), len(wanted)) == (1 + Distortion.outputs, 2, 5)
     assert torch.equal(torch.cat(found, dim=1), outputs)
     alone = rank.terms(outputs[:, :1], rank.wanted(shown)) | distortion.terms(outputs[:, 1:], wanted[1:])
@@ -290,13 +290,14 @@ def test_an_expert_is_trained_and_read(corpus: Path, tmp_path: Path, tiny_model:
     assert again == sha256
     with pytest.raises(ModelError, match="other options"):
         train_expert(corpus, tmp_path / "run", out, "e", replace(options, slots=4), say)
-    with pytest.raises(UsageError, match="stands alone"):
-        train_expert(
-            corpus, tmp_path / "other", out, "e", replace(options, tasks=("motion", "distortion")), say
-        )
+    for alone in ("motion", "texture"):
+        both: tuple[Pretask, ...] = (alone, "distortion")  # type: ignore[assignment]
+        with pytest.raises(UsageError, match=f"{alone} is learned from .* stands alone"):
+            train_expert(corpus, tmp_path / "other", out, "e", replace(options, tasks=both), say)
     without: tuple[tuple[Pretask, str], ...] = (
         ("rank", "needs --labels"),
         ("content", "needs --frozen"),
+        ("texture", "needs --texture"),
     )
     for task, why in without:
         with pytest.raises(UsageError, match=why):
@@ -364,23 +365,6 @@ def test_an_expert_of_another_time_is_refused() -> None:
         ExpertConfig.from_json({"widths": [4, 6, 8], "blocks": 3})
     with pytest.raises(ValueError, match="3 widths do not go with 2"):
         replace(TINY, blocks=(0, 1))
-
-
-def test_odd_sides_and_scales(shows: Shows) -> None:
-    torch.manual_seed(0)
-    network = Expert(replace(TINY, scales=2, patch=2))
-    pictures = torch.rand(1, 3, 97, 131, generator=torch.Generator().manual_seed(0))
-    seen = network(pictures)
-    assert [tuple(each.shape[-2:]) for each in seen.maps] == [(12, 17), (6, 9)]
-    found = network.described(pictures)
-    assert [tuple(each.shape) for each in found] == [
-        (1, TINY.vector),
-        (1, 1),
-        (1, 4 * sum(TINY.widths[1:])),
-    ]
-    for each, same in zip(found, network.described(pictures[..., :96, :130]), strict=True):
-        assert torch.equal(each, same)
-    assert torch.equal(found[1], seen.outputs)
 
 
 def test_outputs_are_all_of_some_task() -> None:

@@ -12,21 +12,29 @@ from made_onnx import network, small_network
 from torch import Tensor
 
 from rankvqa_cli.errors import ModelError, UsageError
-from rankvqa_cli.models.ptm.expert import TINY, Expert, Seen
+from rankvqa_cli.models.ptm.expert import TINY as EXPERT
 from rankvqa_cli.models.ptm.native import NativeNetwork
+from rankvqa_cli.models.ptm.near import TINY, Near
 from rankvqa_cli.models.store import read_model
 from rankvqa_cli.training.datasets import load_corpus
 from rankvqa_cli.training.expert import ExpertOptions, train_expert
-from rankvqa_cli.training.expert_data import Shows
-from rankvqa_cli.training.expert_tasks import Distortion, ExpertTask, Together
+from rankvqa_cli.training.expert_data import Shown, Shows
+from rankvqa_cli.training.expert_tasks import ExpertTask
 from rankvqa_cli.training.loop import LoopOptions
-from rankvqa_cli.training.texture import CHANGE, FrozenMaps, Texture, fitted, rows, textures
+from rankvqa_cli.training.texture import CHANGE, FrozenMaps, Textures, rows, standard
 
 SIDE = 64
 
 
 def pictures(count: int, seed: int = 0) -> Tensor:
     return torch.rand(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
+
+
+class Noise:
+    """Two sources with three versions each."""
+
+    def draw(self, index: int) -> Shown:
+        return Shown(pictures(8, index), (None,) * 8, torch.zeros(8), None)
 
 
 @pytest.fixture
@@ -61,35 +69,46 @@ def test_what_is_no_map_is_refused(net: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="does not exist"):
         FrozenMaps(tmp_path / "other.onnx", ["seen"], 1)
     (tmp_path / "near.onnx").write_bytes(small_network(1))  # maps at 1/4
-    with pytest.raises(UsageError, match="needs a map at 1/8, 1/16 of the picture"):
-        Texture(FrozenMaps(tmp_path / "near.onnx", ["seen"], 1), "seen", [pictures(2)], TINY, (1, 1), "t")
-    wide = np.ones((2, 3, 32, 32), np.float32)
-    (tmp_path / "far.onnx").write_bytes(network(wide))
-    with pytest.raises(UsageError, match="needs a map at 1/8, 1/16"):
-        Texture(FrozenMaps(tmp_path / "far.onnx", ["seen"], 1), "seen", [pictures(2)], TINY, (1, 1), "t")
+    with pytest.raises(UsageError, match="needs a map at 1/8 of the picture; 'seen' is none"):
+        Textures([(tmp_path / "near.onnx", "seen")], Noise(), (1, 1), 6, 1)
 
 
 def test_channels_are_compared_as_they_spread() -> None:
     draw = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(3))
     wide = torch.cat([draw[:, :2] * 5 + 7, draw[:, 2:] * 0.1, torch.ones(4, 1, 8, 8)], dim=1)
-    standard = fitted([wide[:2], wide[2:]], 64)
-    assert standard.level == 0
-    read = standard.read(wide)
+    same = standard([wide[:2], wide[2:]])
+    read = same.read(wide)
     assert read.shape == (4 * 64, 4)
     torch.testing.assert_close(read.mean(dim=0), torch.zeros(4), atol=1e-2, rtol=0)
     torch.testing.assert_close(read.std(dim=0), torch.tensor([1.0, 1.0, 1.0, 0.0]), atol=1e-2, rtol=0)
-    assert float(standard.read(wide + 1000).max()) == 5
-    assert fitted([wide], 128).level == 1
+    assert float(same.read(wide + 1000).max()) == 5
     torch.testing.assert_close(rows(wide)[9], wide[0, :, 1, 1])
+
+
+def test_what_versions_change_counts_by_itself(net: Path) -> None:
+    textures = Textures([(net, "seen"), (net, "maps")], Noise(), (2, 3), 6, 1)
+    wanted = textures.wanted(Noise().draw(9))
+    assert [tuple(each.shape) for each in wanted] == [(8 * 64, 5)] * 2
+    assert {name: float(term) for name, term in textures.terms(wanted, wanted).items()} == {
+        "texture1": 0,
+        "change1": 0,
+        "texture2": 0,
+        "change2": 0,
+    }
+    assert textures.measures(wanted, wanted) == pytest.approx({"held_texture1": 1, "held_texture2": 1})
+    alike = textures.terms([each + 1 for each in wanted], wanted)  # as far off for versions as for references
+    assert float(alike["texture1"]) == pytest.approx(1, abs=1e-5)
+    assert float(alike["change1"]) == pytest.approx(0, abs=1e-9)
+    worse = wanted[0].clone()
+    worse[: 6 * 64] += 1  # six versions of two references
+    assert float(textures.terms([worse, wanted[1]], wanted)["change1"]) == pytest.approx(CHANGE, abs=1e-5)
 
 
 def test_a_map_is_learned_place_by_place(net: Path, corpus: Path) -> None:
     torch.manual_seed(0)
     shows = Shows(load_corpus(corpus), 2, 3, 1, SIDE, seed=3)
-    (texture,) = textures([(net, "seen")], shows, (2, 3), TINY, 1)
-    task = ExpertTask(
-        Expert(replace(TINY, outputs=Distortion.outputs)), Together([Distortion(), texture]), shows, shows
-    )
+    asked = Textures([(net, "seen")], shows, (2, 3), TINY.widths[1], 1)
+    task = ExpertTask(Near(TINY), asked, shows, shows)
     with torch.no_grad():
         before = task.validate(task.module)["held_texture1"]
     optimiser = torch.optim.Adam(task.module.parameters(), lr=5e-3)
@@ -101,38 +120,29 @@ def test_a_map_is_learned_place_by_place(net: Path, corpus: Path) -> None:
         after = task.validate(task.module)["held_texture1"]
     assert before < 0.1
     assert after > before + 0.2
-    shown = shows.draw(0)
-    (wanted,) = texture.wanted(shown)
-    assert texture.measures(wanted, (wanted,)) == {"held_texture1": pytest.approx(1)}
-    assert {name: float(term) for name, term in texture.terms(wanted, (wanted,)).items()} == {
-        "texture1": 0,
-        "texture1_change": 0,
-    }
-    alike = texture.terms(wanted + 1, (wanted,))  # as far off for versions as for their references
-    assert float(alike["texture1"]) == pytest.approx(1, abs=1e-5)
-    assert float(alike["texture1_change"]) == pytest.approx(0, abs=1e-9)
-    worse = wanted.clone()
-    worse[: 3 * len(wanted) // 4] += 1  # six versions of two references
-    assert float(texture.terms(worse, (wanted,))["texture1_change"]) == pytest.approx(CHANGE, abs=1e-5)
-    seen = Seen(torch.zeros(8, 0), tuple(torch.zeros(8, width, 8, 8) for width in TINY.widths[1:]))
-    assert texture.found(seen).shape == wanted.shape
 
 
-@pytest.mark.filterwarnings("error")
-def test_textures_leave_no_output(net: Path, corpus: Path, tmp_path: Path) -> None:
+def test_a_network_of_textures_is_trained_and_read(net: Path, corpus: Path, tmp_path: Path) -> None:
     loop = LoopOptions(steps=1, warmup=1, save_every=1, check_every=1)
     options = ExpertOptions(
-        ("distortion", "texture"), TINY, loop, 2, 3, SIDE, texture=((net, "seen"),), fold=-1
+        ("texture",), loop=loop, groups=2, slots=3, crop=32, texture=((net, "seen"),), fold=-1, near=TINY
     )
-    out = tmp_path / "e.safetensors"
-    train_expert(corpus, tmp_path / "run", out, "e", options, lambda _: None)
-    header, tensors, _ = read_model(out)
-    assert header.config["tasks"] == [["distortion", Distortion.outputs]]
-    assert set(tensors) == set(Expert(replace(TINY, outputs=Distortion.outputs)).state_dict())
-
-    alone = replace(options, tasks=("texture",), crop=32)  # windows of halves
-    train_expert(corpus, tmp_path / "alone", out, "e", alone, lambda _: None)
+    out = tmp_path / "near.safetensors"
+    train_expert(corpus, tmp_path / "run", out, "near", options, lambda _: None)
     member = NativeNetwork(out)
-    assert (member.layer, member.dimension) == ("pooled", TINY.pooled)
-    train_expert(corpus, tmp_path / "on", out, "e", replace(options, start=out), lambda _: None)
-    assert NativeNetwork(out).tasks == ("distortion",)
+    assert (member.layer, member.dimension, member.tasks) == ("texture", 2 * TINY.widths[1], ())
+    shown = torch.rand(2, 3, 97, 131, generator=torch.Generator().manual_seed(0))
+    found = member.vectors(shown)
+    assert torch.equal(found, member.vectors(shown[..., :96, :130]))  # an odd row and column are left out
+    network = Near(TINY)
+    network.load_state_dict({name: value.float() for name, value in read_model(out)[1].items()})
+    maps = network(shown)
+    assert tuple(maps.shape) == (2, TINY.widths[1], 12, 17)
+    expected = torch.cat([maps.mean(dim=(2, 3)), maps.std(dim=(2, 3), correction=0)], dim=1)
+    torch.testing.assert_close(found, expected.detach(), atol=1e-5, rtol=1e-4)
+    half = member.to(torch.device("cpu"), torch.bfloat16).vectors(shown)
+    torch.testing.assert_close(half, found, atol=0.05, rtol=0.05)
+    train_expert(corpus, tmp_path / "on", out, "near", replace(options, start=out), lambda _: None)
+    asked = replace(options, tasks=("distortion",), network=EXPERT, crop=SIDE, start=out)
+    with pytest.raises(ModelError, match="not 'expert'"):
+        train_expert(corpus, tmp_path / "x", out, "x", asked, lambda _: None)

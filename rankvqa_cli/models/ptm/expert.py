@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,14 +24,13 @@ FLOOR = 0.03
 @dataclass(frozen=True)
 class ExpertConfig:
     """``widths`` are the channels at 1/4, 1/8, 1/16 and 1/32, with so many residual convolutions at each size as
-    ``blocks`` says; ``vector`` and ``outputs`` the lengths of what is read off, which may be nothing. The trunk sees
-    the picture at ``scales`` sizes, each half the one before, and begins with squares of ``patch`` pixels a side. A
-    clip of ``frames`` frames is its middle frame, in colour, and how luma changes from frame to frame. ``tasks`` are
-    what the outputs were trained for, one after the other, with how many are of each."""
+    ``blocks`` says; ``vector`` and ``outputs`` the lengths of what is read off. The trunk sees the picture at
+    ``scales`` sizes, each half the one before. A clip of ``frames`` frames is its middle frame, in colour, and how luma
+    changes from frame to frame. ``tasks`` are what the outputs were trained for, one after the other, with how many
+    are of each."""
 
     widths: tuple[int, ...] = (32, 64, 128, 192)
     blocks: tuple[int, ...] = (0, 0, 3, 3)
-    patch: Literal[2, 4] = 4
     hidden: int = 256
     vector: int = 128
     outputs: int = 1
@@ -67,45 +66,28 @@ class ExpertConfig:
 
 
 TINY = ExpertConfig(widths=(4, 6, 8), blocks=(0, 0, 1), hidden=8, vector=6)
-#: What sees no more than small windows, and them well.
-NEAR = ExpertConfig(widths=(48, 64), blocks=(0, 3), patch=2, outputs=0, scales=1)
-
-
-class Seen(NamedTuple):
-    """``outputs`` (N, outputs) float32, and the trunk's ``maps`` of the pictures at their full size, (N, C, H, W) each:
-    at 1/8, 1/16 and so on."""
-
-    outputs: Tensor
-    maps: tuple[Tensor, ...]
 
 
 class Expert(nn.Module):
-    """(N, 3, H, W), or (N, T, 3, H, W) for clips, RGB in 0 to 1 -> ``Seen``."""
+    """(N, 3, H, W), or (N, T, 3, H, W) for clips, RGB in 0 to 1 -> (N, outputs) float32."""
 
     def __init__(self, config: ExpertConfig) -> None:
         super().__init__()
         self.config = config
         widths = config.widths
-        planes = 3 + config.frames - 1
-        self.stem = (
-            nn.Conv2d(planes, widths[0], 4, stride=4)
-            if config.patch == 4
-            # Four neighbours are one place with four times the channels: a convolution there sees 6 x 6 pixels.
-            else nn.Conv2d(4 * planes, widths[0], 3, stride=2, padding=1)
-        )
+        self.stem = nn.Conv2d(3 + config.frames - 1, widths[0], 4, stride=4)
         self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
         self.blocks = nn.ModuleList(
             nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(count))
             for width, count in zip(widths, config.blocks, strict=True)
         )
-        if config.outputs:
-            self.embed = nn.Sequential(
-                nn.Linear(config.pooled, config.hidden),
-                nn.GELU(),
-                nn.Linear(config.hidden, config.vector),
-                nn.GELU(),
-            )
-            self.head = nn.Linear(config.vector, config.outputs)
+        self.embed = nn.Sequential(
+            nn.Linear(config.pooled, config.hidden),
+            nn.GELU(),
+            nn.Linear(config.hidden, config.vector),
+            nn.GELU(),
+        )
+        self.head = nn.Linear(config.vector, config.outputs)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -114,23 +96,16 @@ class Expert(nn.Module):
             if name.split(".")[1] != "0":
                 nn.init.zeros_(parameter)  # changes nothing before it has learned: an expert can be deepened
 
-    def forward(self, pictures: Tensor) -> Seen:
-        scales = list(self._scales(pictures))
-        return Seen(self._said(_moments(scales))[1], tuple(scales[0]))
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.described(pictures)[1]
 
     def described(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The vector that the outputs are read from, (N, vector), or (N, 0) where there are none; the outputs, (N,
-        outputs); and logarithms of the mean and of the standard deviation over space of every map from 1/8 on, at every
-        scale, that the vector is read from: (N, 2 * scales * channels). All float32."""
-        pooled = _moments(self._scales(pictures))
-        return *self._said(pooled), pooled
-
-    def _said(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        if not self.config.outputs:
-            nothing = pooled[:, :0]
-            return nothing, nothing
+        """The vector that the outputs are read from, (N, vector); the outputs, (N, outputs); and logarithms of the mean
+        and of the standard deviation over space of every map from 1/8 on, at every scale, that the vector is read from:
+        (N, pooled). All float32."""
+        pooled = torch.cat([each for scale in self._scales(pictures) for each in _moments(scale)], dim=1)
         vector = self.embed(pooled)
-        return vector.float(), self.head(vector).float()
+        return vector.float(), self.head(vector).float(), pooled
 
     def convolve_in(self, dtype: torch.dtype) -> None:
         """Compute the trunk, nearly all of the work, in ``dtype``; what is read from it stays as it is."""
@@ -144,9 +119,6 @@ class Expert(nn.Module):
             x = halved(x) if scale else x
             # Converted before it is laid out anew: the other way takes twice the time, and both at once three times.
             same = x.to(self.stem.weight.dtype)
-            if self.config.patch == 2:
-                height, width = (size // 2 * 2 for size in x.shape[-2:])
-                same = F.pixel_unshuffle(same[..., :height, :width], 2)
             yield self._maps(same.contiguous(memory_format=torch.channels_last))
 
     def _maps(self, x: Tensor) -> list[Tensor]:
@@ -166,13 +138,11 @@ class Expert(nn.Module):
         return torch.cat([4 * middle - 2, 8 * (luma[:, 1:] - luma[:, :-1])], dim=1)
 
 
-def _moments(scales: Iterable[Iterable[Tensor]]) -> Tensor:
+def _moments(maps: Iterable[Tensor]) -> Iterator[Tensor]:
     """See Expert.described."""
-    found = []
-    for maps in scales:
-        for x in maps:
-            places = x.permute(0, 2, 3, 1).flatten(1, 2).float()  # N, places, C
-            mean = places.mean(dim=1)
-            variance = (places - mean.unsqueeze(1)).square().mean(dim=1)
-            found += [torch.log(mean + FLOOR), 0.5 * torch.log(variance + FLOOR**2)]
-    return torch.cat(found, dim=1)
+    for x in maps:
+        places = x.permute(0, 2, 3, 1).flatten(1, 2).float()  # N, places, C
+        mean = places.mean(dim=1)
+        variance = (places - mean.unsqueeze(1)).square().mean(dim=1)
+        yield torch.log(mean + FLOOR)
+        yield 0.5 * torch.log(variance + FLOOR**2)

@@ -18,6 +18,7 @@ from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.patchnet import PatchNet, PatchNetConfig, Units
 from rankvqa_cli.models.ptm.contract import Adapter, Layered, require_vectors
 from rankvqa_cli.models.ptm.expert import Expert, ExpertConfig
+from rankvqa_cli.models.ptm.near import Near, NearConfig
 from rankvqa_cli.models.store import ModelFile, read_model
 
 #: Weights of red and blue in luma (ITU-R BT.709), the matrix in which the project's networks were trained.
@@ -78,8 +79,8 @@ class Pyramid:
 
 
 class ExpertReader:
-    """An expert's outputs; the vector that they are read from, and them; what it pools from all of its maps, all that
-    one without outputs gives; and what it says to one of its tasks."""
+    """An expert's outputs; the vector that they are read from, and them; what it pools from all of its maps; and what
+    it says to one of its tasks."""
 
     least = 64
 
@@ -88,11 +89,10 @@ class ExpertReader:
         tasks = config.parts()
         self.tasks = tuple(tasks)
         self.frames = config.frames
-        first = config.vector if config.outputs else 0
-        end = first + config.outputs
-        said = {"outputs": slice(first, end), "vector": slice(0, end)} if config.outputs else {}
+        first, end = config.vector, config.vector + config.outputs
         self.layers = {
-            **said,
+            "outputs": slice(first, end),
+            "vector": slice(0, end),
             "pooled": slice(end, end + config.pooled),
             **{name: slice(first + part.start, first + part.stop) for name, part in tasks.items()},
         }
@@ -105,12 +105,32 @@ class ExpertReader:
         self.network.convolve_in(dtype)
 
     def read(self, pictures: Tensor) -> Tensor:
-        return torch.cat([*self.network.described(pictures)], dim=1)
+        return torch.cat(self.network.described(pictures), dim=1)
+
+
+class NearReader:
+    """Mean and standard deviation over space of every map."""
+
+    least = 64
+    frames = 1
+    tasks: tuple[str, ...] = ()
+
+    def __init__(self, header: ModelFile, tensors: dict[str, Tensor]) -> None:
+        self.network = Near(NearConfig.from_json(header.config))
+        self.network.load_state_dict({name: value.float() for name, value in tensors.items()})
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.layers = {"texture": slice(0, 2 * self.network.config.widths[1])}
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> None:
+        self.network.to(device, dtype)
+
+    def read(self, pictures: Tensor) -> Tensor:
+        return self.network.pooled(pictures)
 
 
 MakeReader: TypeAlias = Callable[[ModelFile, dict[str, Tensor]], Reader]
 #: Architecture of the model file to what reads vectors from it.
-READERS: dict[str, MakeReader] = {"patchnet": Pyramid, "expert": ExpertReader}
+READERS: dict[str, MakeReader] = {"patchnet": Pyramid, "expert": ExpertReader, "near": NearReader}
 
 
 class NativeNetwork(Layered):
