@@ -198,13 +198,14 @@ def open_pools(pools: Sequence[str], threads: int | None) -> dict[str, FrozenNet
     from rankvqa_cli.models.ptm.adapters import candidates, members, pooled
 
     networks: dict[str, FrozenNetwork] = {}
+    opened: dict[Path, FrozenNetwork] = {}
     for pool in pools:
         place, layer = pooled(pool)
         for adapter, path in candidates(place):
-            for name, network in members(adapter, path, threads, layer).items():
+            for name, network in members(adapter, path, threads, layer, opened.get(path)).items():
                 if name in networks:
                     raise UsageError(f"two networks of the pools are called {name!r}: rename one")
-                networks[name] = network
+                networks[name] = opened[path] = network
     return networks
 
 

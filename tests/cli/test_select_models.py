@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from made_onnx import small_network
 
+from rankvqa_cli.cli.select_models import open_pools
+from rankvqa_cli.models.ptm import onnx
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 MakeClip = Callable[..., Path]
 
@@ -191,3 +194,13 @@ def test_options_of_the_other_training_are_refused(run: Run, rated: Path) -> Non
     assert (without.returncode, "needs --ensemble" in without.stderr) == (2, True)
     other = run("train", "--data", ".", "-o", "a.safetensors", "--ablate")
     assert (other.returncode, "--ablate is for --model ptm" in other.stderr) == (2, True)
+
+
+def test_a_file_of_several_layers_is_opened_once(pool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = []
+    session = onnx.session
+    monkeypatch.setattr(onnx, "session", lambda *given: sessions.append(given[0]) or session(*given))
+    file = str(pool / "a.onnx")
+    found = open_pools([f"{file}#features[0:2]", f"{file}#[2:6]", str(pool / "b.onnx")], 1)
+    assert [network.dimension for network in found.values()] == [2, 4, 6]
+    assert sessions == [pool / "a.onnx", pool / "b.onnx"]

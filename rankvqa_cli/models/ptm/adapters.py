@@ -39,14 +39,19 @@ def open_network(
 
 
 def members(
-    adapter: Adapter, file: Path, threads: int | None = None, layer: str = ""
+    adapter: Adapter,
+    file: Path,
+    threads: int | None = None,
+    layer: str = "",
+    opened: FrozenNetwork | None = None,
 ) -> dict[str, FrozenNetwork]:
     """What ``file`` offers to an ensemble, by what it is called: the network, read from ``layer`` where one is named,
-    or where one learned several tasks, what it says to each. Raises ModelError."""
+    or where one learned several tasks, what it says to each. ``opened`` is as for ``open_network``. Raises
+    ModelError."""
     from rankvqa_cli.models.ptm.native import NativeNetwork
 
     name = name_of(file)
-    network = open_network(adapter, file, layer, threads)
+    network = open_network(adapter, file, layer, threads, opened)
     if layer:
         return {f"{name}-{network.layer}": network}
     if not isinstance(network, NativeNetwork) or len(network.tasks) < 2:
