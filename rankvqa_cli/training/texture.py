@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from rankvqa_cli.errors import ModelError, UsageError
 from rankvqa_cli.models.ptm.contract import read_bytes
 from rankvqa_cli.models.ptm.near import REDUCED
-from rankvqa_cli.models.ptm.onnx import session
+from rankvqa_cli.models.ptm.onnx import run, session
 from rankvqa_cli.models.ptm.onnx_graph import ending_at
 from rankvqa_cli.training.expert_data import Draws, Shown
 from rankvqa_cli.training.expert_tasks import Wanted
@@ -43,7 +43,6 @@ class FrozenMaps:
             self._session = session(file, ending_at(data, names), threads)
         except ModelError as error:
             raise ModelError(f"cannot read maps of {str(file)!r}: {error}") from error
-        self._input = self._session.get_inputs()[0].name
         self._last: tuple[Tensor, dict[str, Tensor]] | None = None
 
     def of(self, pictures: Tensor) -> dict[str, Tensor]:
@@ -52,13 +51,13 @@ class FrozenMaps:
         Whoever asks of the same tensor again gets what was found: a network runs once for all that is learned of it.
         """
         if self._last is None or self._last[0] is not pictures:
-            found = self._session.run(self.names, {self._input: pictures.numpy()})
-            for name, tensor in zip(self.names, found, strict=True):
+            found = dict(zip(self.names, run(self._file, self._session, self.names, pictures), strict=True))
+            for name, tensor in found.items():
                 if tensor.ndim != 4:
                     raise ModelError(
                         f"{name!r} of {str(self._file)!r} is no map: it has {tensor.ndim} dimensions"
                     )
-            self._last = pictures, dict(zip(self.names, map(torch.from_numpy, found), strict=True))
+            self._last = pictures, found
         return self._last[1]
 
 

@@ -66,6 +66,9 @@ def test_what_is_no_map_is_refused(net: Path, tmp_path: Path) -> None:
         FrozenMaps(net, ["none"], 1)
     with pytest.raises(ModelError, match=r"'features' of .*net\.onnx' is no map: it has 2 dim"):
         FrozenMaps(net, ["features"], 1).of(pictures(1))
+    (tmp_path / "square.onnx").write_bytes(small_network(1, shape=("N", 3, 32, 32)))
+    with pytest.raises(ModelError, match=r"square\.onnx' cannot take pictures of 1 x 3 x 64 x 64"):
+        FrozenMaps(tmp_path / "square.onnx", ["seen"], 1).of(pictures(1))
     with pytest.raises(ModelError, match="does not exist"):
         FrozenMaps(tmp_path / "other.onnx", ["seen"], 1)
     (tmp_path / "near.onnx").write_bytes(small_network(1))  # maps at 1/4

@@ -45,7 +45,6 @@ class OnnxNetwork(Layered):
                 "(N, 3, H, W) or (N, T, 3, H, W)"
             )
         self._outputs = tuple(outputs)
-        self._input = inputs[0].name
         self._batch, self.frames, self.side = _sizes(file, inputs[0].shape)
         self._lengths: dict[str, int] = {}
         self._choose(layer)
@@ -91,14 +90,8 @@ class OnnxNetwork(Layered):
         return session(self.file, self._data, self._threads, providers)
 
     def _run(self, pictures: Tensor) -> Tensor:
-        try:
-            (found,) = self._session.run(
-                [self._output], {self._input: np.ascontiguousarray(pictures.numpy())}
-            )
-        except _refusals() as error:
-            shape = " x ".join(map(str, pictures.shape))
-            raise ModelError(f"{str(self.file)!r} cannot take pictures of {shape}: {_line(error)}") from error
-        return torch.from_numpy(np.asarray(found))
+        (found,) = run(self.file, self._session, [self._output], pictures)
+        return found
 
     def _tried(self) -> int:
         side = self.side or LEAST_SIDE
@@ -119,6 +112,17 @@ def session(
         return onnxruntime.InferenceSession(data, options, providers=list(providers))
     except _refusals() as error:
         raise ModelError(f"{str(file)!r} is no ONNX network that can be run: {_line(error)}") from error
+
+
+def run(file: Path, session: Any, names: Sequence[str], pictures: Tensor) -> list[Tensor]:
+    """What ``session``'s outputs ``names`` say of ``pictures``, its only input, float32. Raises ModelError naming
+    ``file``."""
+    feed = {session.get_inputs()[0].name: np.ascontiguousarray(pictures.numpy())}
+    try:
+        return [torch.from_numpy(np.asarray(found)) for found in session.run(list(names), feed)]
+    except _refusals() as error:
+        shape = " x ".join(map(str, pictures.shape))
+        raise ModelError(f"{str(file)!r} cannot take pictures of {shape}: {_line(error)}") from error
 
 
 def _sizes(file: Path, shape: list[Any]) -> tuple[int | None, int, int | None]:
