@@ -198,9 +198,8 @@ def fit(
     spreads = [each.std(dim=0, correction=0) * options.jitter for each in known.inputs]
     label = _label(samples)
     weight = torch.from_numpy(samples.weight).float()
-    with torch.no_grad():  # begin near the middle of the scale, or as the joint regression
-        fusion.head.weight.mul_(0.0 if options.joint else 0.3)
-        fusion.head.bias.zero_()
+    asked = torch.from_numpy(samples.judged if samples.judged.any() else ~samples.judged)
+    fusion.begin([each[asked] for each in known.inputs], label[asked])
     optimiser = torch.optim.AdamW(fusion.parameters(), lr=options.rate, weight_decay=options.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, options.rate, total_steps=options.steps)
     fusion.train()

@@ -176,3 +176,16 @@ def test_what_a_head_with_people_says_of_unseen_contents_is_right() -> None:
     found = leave_out(samples, replace(FAST, joint=True, people=3.0), (1,))
     at = samples.judged
     assert spearmanr(found.quality[0, at], samples.mos[at]).statistic > 0.9
+
+
+def test_a_joint_head_begins_on_peoples_scale() -> None:
+    """Not on that of a teacher whose labels are a sixth as far apart."""
+    samples = mixed()
+    low = replace(samples, mos=np.where(samples.judged, samples.mos, 1 + (samples.mos - 1) / 6))
+    options = replace(FAST, joint=True, people=3.0, rate=1e-9)
+    (found,) = leave_out(low, options, (1,)).quality
+    at = low.judged
+    wanted = 25 * (low.mos[at] - 1)
+    assert np.sqrt(np.mean((found[at] - wanted) ** 2)) < 8
+    assert abs(found[at].mean() - wanted.mean()) < 3
+    assert 0.8 < np.polyfit(wanted, found[at], 1)[0] < 1.2

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 SHRINKAGES = (300.0, 30.0, 3.0, 0.3)
 #: Penalty of the joint regression, against features of which all members together have a variance of 1.
 JOINT = 0.3
+#: Quality, 0 to 100, where a head says nothing, and what 1 of its units is.
+MIDDLE, SPREAD = 50.0, 25.0
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,21 @@ class Fusion(nn.Module):
             projection = torch.cat([_diagonal(found), share], dim=1)
             self.get_buffer(f"projection{i}").copy_((projection / spread[:, None]).float())
 
+    @torch.no_grad()
+    def begin(self, projected: Sequence[Tensor], label: Tensor) -> None:
+        """Set what is trained so that nothing is said but the middle of the scale, or, where there is a joint
+        regression, what it says on the scale of ``label`` (N,): it may have been fitted to labels on another one, too.
+        ``projected`` (N, width) are a member's each."""
+        self.head.weight.mul_(0.3 if self.gain is None else 0.0)
+        self.head.bias.zero_()
+        if self.gain is None:
+            return
+        said = torch.stack([each[:, -1] for each in projected]).sum(dim=0)
+        apart = said - said.mean()
+        slope = (apart * label).sum() / apart.square().sum().clamp_min(1e-9)
+        self.gain.copy_(slope.clamp_min(0) / SPREAD)
+        self.head.bias.copy_((label.mean() - slope.clamp_min(0) * said.mean() - MIDDLE) / SPREAD)
+
     def _shares(self, standard: Sequence[Tensor], y: Tensor) -> list[Tensor]:
         """(D, 1) a member: its part of the ridge regression on all of them, in which each is heard as loud as its
         weight says, however many features it has."""
@@ -157,8 +174,8 @@ class Fusion(nn.Module):
         fused = (vectors * self.weights[:, None]).sum(dim=1)  # N, L
         quality, own = self._quality(fused), self._quality(vectors)
         if self.gain is not None:
-            quality = quality + 25 * self.gain * torch.stack([x[:, -1] for x in projected]).sum(dim=0)
-            own = own + 25 * self.gain * torch.stack([self._regressed(x) for x in seen], dim=1)
+            quality = quality + SPREAD * self.gain * torch.stack([x[:, -1] for x in projected]).sum(dim=0)
+            own = own + SPREAD * self.gain * torch.stack([self._regressed(x) for x in seen], dim=1)
         return Fused(quality, own, vectors, fused)
 
     def _regressed(self, projected: Tensor) -> Tensor:
@@ -168,7 +185,7 @@ class Fusion(nn.Module):
 
     def _quality(self, vectors: Tensor) -> Tensor:
         head: Tensor = self.head(vectors)
-        return 50 + 25 * head.squeeze(-1)
+        return MIDDLE + SPREAD * head.squeeze(-1)
 
 
 def _transform(config: FusionConfig) -> nn.Sequential:
