@@ -85,7 +85,7 @@ def test_unlabelled_clips_get_the_teacher_s_labels(corpus: Path, networks: Path)
     before = made.losses(0)
     made.sampler.batch = lambda index: unlabelled  # type: ignore[method-assign]
     after = made.losses(0)
-    assert {name: float(value) for name, value in after.items()} == {
+    assert {name: float(value.detach()) for name, value in after.items()} == {
         name: float(value) for name, value in before.items()
     }
     assert float(after["pairs"]) > 0
