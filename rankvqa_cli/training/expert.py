@@ -86,12 +86,11 @@ def train_expert(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task = ExpertTask(network, asked, shows, _shows(held_out, options) if held_out else None)
     task.module.load_state_dict(fit(task, options.loop, run, say, _settings(corpus, options)))
-    config = asdict(network.config)
     header = ModelFile(
         name=name,
         kind="no-reference",
         architecture=_architecture(network),
-        config={key: list(v) if isinstance(v, tuple) else v for key, v in config.items()},
+        config=_listed(network.config),
         calibration=Calibration(),
         clip_frames=_frames(options),
         provenance=f"{', '.join(options.tasks)} on {corpus.name}, seed {options.loop.seed}, {options.loop.steps} steps",
@@ -184,10 +183,6 @@ def _settings(corpus: Path, options: ExpertOptions) -> dict[str, Any]:
     """What decides a training besides the loop's own options."""
     values = {key: value for key, value in asdict(options).items() if key != "loop"}
     labels, start = (None if file is None else file.name for file in (options.labels, options.start))
-    network, near = (
-        {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(config).items()}
-        for config in (options.network, options.near)
-    )
     frozen = [path.name for path in options.frozen]
     texture = [f"{path.name}#{name}" for path, name in options.texture]
     return values | {
@@ -196,6 +191,11 @@ def _settings(corpus: Path, options: ExpertOptions) -> dict[str, Any]:
         "start": start,
         "frozen": frozen,
         "texture": texture,
-        "network": network,
-        "near": near,
+        "network": _listed(options.network),
+        "near": _listed(options.near),
     }
+
+
+def _listed(config: ExpertConfig | NearConfig) -> dict[str, Any]:
+    """Its fields, as a file's header and a checkpoint have them: no tuples."""
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(config).items()}

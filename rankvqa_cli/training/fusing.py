@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rankvqa_cli.models.ptm.fusion import Fusion, FusionConfig
+from rankvqa_cli.models.ptm.fusion import Fusion, FusionConfig, slope
 from rankvqa_cli.training.clusters import mos_clusters
 from rankvqa_cli.training.icid import IcidLoss, IcidOptions, icid_loss
 from rankvqa_cli.training.select import Weighting, dbi_weights
@@ -22,6 +22,8 @@ Listener = Callable[[int, float, IcidLoss], None]
 MOST_FOLDS = 25
 #: Into so many parts a teacher's contents fall, each projected by what was fitted to the others.
 TAUGHT_FOLDS = 5
+#: Of the line through labels over what is said of them, at least: a scale is never turned around.
+LEAST_SLOPE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -163,18 +165,11 @@ def _fit_both(
     said, label = torch.stack(own).sum(dim=0).double(), _label(samples).double()
     numbers = {name: i + 1 for i, name in enumerate(sorted(set(samples.contents)))}
     group = torch.tensor([numbers[name] for name in samples.contents]).masked_fill(people, 0)
-    label = torch.where(
-        people, label * _slope(said[~people], label[~people]) / _slope(said[people], label[people]), label
-    )
+    theirs, peoples = (slope(said[each], label[each]).clamp_min(LEAST_SLOPE) for each in (~people, people))
+    label = torch.where(people, label * theirs / peoples, label)
     weight = torch.where(people, options.people, 1.0)
     folds = folds_of(samples.contents, TAUGHT_FOLDS)
     return _projected(fusion, inputs, label.float(), folds, weight, group)
-
-
-def _slope(x: Tensor, y: Tensor) -> float:
-    """Of the line through ``y`` (N,) over ``x`` (N,); at least a thousandth."""
-    apart = x - x.mean()
-    return max(1e-3, float((apart * y).sum() / apart.square().sum().clamp_min(1e-9)))
 
 
 def fit(

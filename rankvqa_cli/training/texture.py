@@ -43,22 +43,16 @@ class FrozenMaps:
             self._session = session(file, ending_at(data, names), threads)
         except ModelError as error:
             raise ModelError(f"cannot read maps of {str(file)!r}: {error}") from error
-        self._last: tuple[Tensor, dict[str, Tensor]] | None = None
 
     def of(self, pictures: Tensor) -> dict[str, Tensor]:
-        """(N, 3, H, W) float32 in 0 to 1 -> (N, C, h, w) float32 by name. Raises ModelError.
-
-        Whoever asks of the same tensor again gets what was found: a network runs once for all that is learned of it.
-        """
-        if self._last is None or self._last[0] is not pictures:
-            found = dict(zip(self.names, run(self._file, self._session, self.names, pictures), strict=True))
-            for name, tensor in found.items():
-                if tensor.ndim != 4:
-                    raise ModelError(
-                        f"{name!r} of {str(self._file)!r} is no map: it has {tensor.ndim} dimensions"
-                    )
-            self._last = pictures, found
-        return self._last[1]
+        """(N, 3, H, W) float32 in 0 to 1 -> (N, C, h, w) float32 by name. Raises ModelError."""
+        found = dict(zip(self.names, run(self._file, self._session, self.names, pictures), strict=True))
+        for name, tensor in found.items():
+            if tensor.ndim != 4:
+                raise ModelError(
+                    f"{name!r} of {str(self._file)!r} is no map: it has {tensor.ndim} dimensions"
+                )
+        return found
 
 
 @dataclass(frozen=True)
@@ -103,21 +97,25 @@ class Textures:
         names: dict[Path, list[str]] = {}
         for file, name in maps:
             names.setdefault(file, []).append(name)
-        networks = {file: FrozenMaps(file, asked, threads) for file, asked in names.items()}
-        self._maps = [(networks[file], name) for file, name in maps]
+        self._networks = {file: FrozenMaps(file, asked, threads) for file, asked in names.items()}
+        self._maps = maps
         drawn = [shows.draw(index).pictures for index in range(FITTED)]
-        self._standards = []
-        for network, name in self._maps:
-            seen = [network.of(pictures)[name] for pictures in drawn]
-            if any(REDUCED * x.shape[-1] != p.shape[-1] for x, p in zip(seen, drawn, strict=True)):
+        seen = [self._seen(pictures) for pictures in drawn]
+        for i, (_, name) in enumerate(maps):
+            if any(REDUCED * x[i].shape[-1] != p.shape[-1] for x, p in zip(seen, drawn, strict=True)):
                 raise UsageError(f"--texture needs a map at 1/{REDUCED} of the picture; {name!r} is none")
-            self._standards.append(standard(seen))
+        self._standards = [standard(each) for each in zip(*seen, strict=True)]
         self.module = nn.ModuleList(nn.Linear(width, len(each.scale)) for each in self._standards)
 
     def wanted(self, shown: Shown) -> Wanted:
         """The maps' places, (places, channels) each."""
-        read = zip(self._standards, self._maps, strict=True)
-        return tuple(each.read(network.of(shown.pictures)[name]) for each, (network, name) in read)
+        seen = self._seen(shown.pictures)
+        return tuple(each.read(own) for each, own in zip(self._standards, seen, strict=True))
+
+    def _seen(self, pictures: Tensor) -> list[Tensor]:
+        """Every map, (N, C, h, w); a network runs once for all that is learned of it."""
+        found = {file: network.of(pictures) for file, network in self._networks.items()}
+        return [found[file][name] for file, name in self._maps]
 
     def found(self, said: Tensor) -> tuple[Tensor, ...]:
         """The same as a network's map (N, C, h, w) has them."""

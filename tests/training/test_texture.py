@@ -21,7 +21,7 @@ from rankvqa_cli.training.expert import ExpertOptions, train_expert
 from rankvqa_cli.training.expert_data import Shown, Shows
 from rankvqa_cli.training.expert_tasks import ExpertTask
 from rankvqa_cli.training.loop import LoopOptions
-from rankvqa_cli.training.texture import CHANGE, FrozenMaps, Textures, rows, standard
+from rankvqa_cli.training.texture import CHANGE, FITTED, FrozenMaps, Textures, rows, standard
 
 SIDE = 64
 
@@ -45,7 +45,18 @@ def net(tmp_path: Path) -> Path:
     return tmp_path / "net.onnx"
 
 
-def test_maps_that_are_no_outputs_are_read(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_runs_once_for_all_that_is_learned_of_it(
+    net: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, of = [], FrozenMaps.of
+    monkeypatch.setattr(FrozenMaps, "of", lambda self, x: asked.append(x) or of(self, x))
+    textures = Textures([(net, "maps"), (net, "seen")], Noise(), (2, 3), 6, 1)
+    assert len(asked) == FITTED
+    wanted = textures.wanted(Noise().draw(9))
+    assert (len(asked), len(wanted)) == (FITTED + 1, 2)
+
+
+def test_maps_that_are_no_outputs_are_read(net: Path) -> None:
     maps = FrozenMaps(net, ["maps", "seen"], 1)
     shown = pictures(2)
     found = maps.of(shown)
@@ -55,7 +66,6 @@ def test_maps_that_are_no_outputs_are_read(net: Path, monkeypatch: pytest.Monkey
     }
     assert float(found["maps"].min()) < 0
     assert torch.equal(found["seen"], found["maps"].clamp_min(0))
-    assert maps.of(shown) is found  # the network is not run again for another map of it
     assert not torch.equal(maps.of(pictures(2, 1))["seen"], found["seen"])
 
 

@@ -138,10 +138,9 @@ class Fusion(nn.Module):
         if self.gain is None:
             return
         said = torch.stack([each[:, -1] for each in projected]).sum(dim=0)
-        apart = said - said.mean()
-        slope = (apart * label).sum() / apart.square().sum().clamp_min(1e-9)
-        self.gain.copy_(slope.clamp_min(0) / SPREAD)
-        self.head.bias.copy_((label.mean() - slope.clamp_min(0) * said.mean() - MIDDLE) / SPREAD)
+        rise = slope(said, label).clamp_min(0)
+        self.gain.copy_(rise / SPREAD)
+        self.head.bias.copy_((label.mean() - rise * said.mean() - MIDDLE) / SPREAD)
 
     def _shares(self, standard: Sequence[Tensor], y: Tensor) -> list[Tensor]:
         """(D, 1) a member: its part of the ridge regression on all of them, in which each is heard as loud as its
@@ -186,6 +185,12 @@ class Fusion(nn.Module):
     def _quality(self, vectors: Tensor) -> Tensor:
         head: Tensor = self.head(vectors)
         return MIDDLE + SPREAD * head.squeeze(-1)
+
+
+def slope(x: Tensor, y: Tensor) -> Tensor:
+    """Of the line through ``y`` (N,) over ``x`` (N,)."""
+    apart = x - x.mean()
+    return (apart * y).sum() / apart.square().sum().clamp_min(1e-9)
 
 
 def _transform(config: FusionConfig) -> nn.Sequential:
