@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
@@ -63,6 +64,12 @@ def _multiplies_in_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return bool({"amx_bf16", "avx512_bf16"} & cpu_features())
+
+
+@cache
+def has_amx() -> bool:
+    """Whether this CPU multiplies matrices of bfloat16 in tiles."""
+    return "amx_bf16" in cpu_features()
 
 
 def cpu_features() -> frozenset[str]:

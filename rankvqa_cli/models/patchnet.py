@@ -19,10 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rankvqa_cli.models.compute import has_amx
 from rankvqa_cli.models.reserve import Readout
 
 #: Side of the blocks whose means a low-passed picture keeps, and of what the filters of differences see.
 BLOCK = 4
+#: Channels that one tile of AMX multiplies at a time.
+AMX_CHANNELS = 32
 #: Bilinear interpolation between the means of neighbouring blocks: for each row (or column) of a block, the shares of
 #: the blocks before, of its own, and after.
 INTERPOLATION = ((0.375, 0.625, 0.0), (0.125, 0.875, 0.0), (0.0, 0.875, 0.125), (0.0, 0.625, 0.375))
@@ -192,20 +195,44 @@ def _bias(filters: Tensor, zero: float, own: Tensor | None = None) -> Tensor:
 def _blocks(planes: Tensor, filters: Tensor, bias: Tensor | None = None) -> Tensor:
     """Blocks of ``planes`` (N, C, H, W) through ``filters`` (O, C, B, B), side by side: (N, O, H/B, W/B).
 
-    B neighbours in a row are taken as channels, which they are in memory: a convolution of single-channel pictures
-    takes twice as long for the same products.
+    Neighbours in a row are taken as channels, which they are in memory: a convolution of single-channel pictures takes
+    twice as long for the same products. They are those of one block, or of several where ``_side_by_side`` says so.
     """
+    side, outputs = filters.shape[-1], len(filters)
+    count, blocks = _side_by_side(planes, side), planes.shape[-1] // side
+    if blocks % count:
+        planes = F.pad(planes, (0, (-blocks % count) * side))
     n, channels, height, width = planes.shape
-    side = filters.shape[-1]
-    by_row = planes.view(n, channels, height, width // side, side)
+    by_row = planes.view(n, channels, height, width // (count * side), count * side)
+    apart = torch.eye(count, dtype=filters.dtype, device=filters.device)
+    repeated = None if bias is None else bias.repeat(count)
     found: Tensor | None = None
     for channel in range(channels):
-        taps = filters[:, channel].transpose(1, 2).unsqueeze(3)  # (O, column, row, 1)
-        part = F.conv2d(by_row[:, channel].permute(0, 3, 1, 2), taps, bias, stride=(side, 1))
+        taps = filters[:, channel].transpose(1, 2)  # (O, column, row)
+        if count > 1:  # every block's outputs see its own columns
+            taps = torch.einsum("ab,ocr->aobcr", apart, taps).reshape(count * outputs, count * side, side)
+        seen = by_row[:, channel].permute(0, 3, 1, 2)
+        part = F.conv2d(seen, taps.unsqueeze(3), repeated, stride=(side, 1))
         found = part if found is None else found.add_(part)
-        bias = None
+        repeated = None
     assert found is not None
-    return found
+    if count == 1:
+        return found
+    rows = found.permute(0, 2, 3, 1).reshape(n, height // side, width // side, outputs)
+    return rows[:, :, :blocks].permute(0, 3, 1, 2)
+
+
+def _side_by_side(planes: Tensor, side: int) -> int:
+    """How many blocks of a row are one place of a convolution.
+
+    One, but for products in bfloat16 on CPUs with AMX. There oneDNN 3.12 (PyTorch 2.13) gets convolutions wrong, by as
+    much as their results, that have as large a stride as filter and 8 to 24 channels, at most widths; and with 32
+    channels it takes half the time.
+    """
+    half = planes.dtype == torch.bfloat16 or torch.is_autocast_enabled(planes.device.type)
+    if not (half and planes.device.type == "cpu" and has_amx()):
+        return 1
+    return AMX_CHANNELS // side
 
 
 def _lost(planes: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:

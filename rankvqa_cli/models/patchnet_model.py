@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rankvqa_cli.errors import DeviceError
 from rankvqa_cli.models.contract import Clip, ClipOutput
 from rankvqa_cli.models.maps import summed
 from rankvqa_cli.models.patchnet import Features, PatchNet, PatchNetConfig, Units, over_places
@@ -23,7 +24,9 @@ CHUNK_PIXELS = 1_500_000
 MOST_CHUNKS = 4
 #: Luma sides are padded (by repeating the edge) to a multiple of this.
 ALIGNMENT = 16
-
+#: By how much features in bfloat16 may differ from float32's, of their mean, and where that is nothing. Rounding makes
+#: at most 0.004.
+ROUNDED, NOTHING = 0.05, 1e-3
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -102,6 +105,7 @@ class PatchNetModel:
         self.keep_maps = False
         self.device = torch.device("cpu")
         self._exact: PatchNet | None = None
+        self._proven: set[tuple[int, ...]] = set()
         self._workers: ThreadPoolExecutor | None = None
         self._threads = 1
 
@@ -202,7 +206,9 @@ class PatchNetModel:
         if middle is not None:
             one = Features(*(each[middle : middle + 1] for each in described))
             if self._exact is not None:
-                one = self._exact.features(one.luma.float(), one.chroma.float(), units)
+                exact = self._exact.features(one.luma.float(), one.chroma.float(), units)
+                self._require_alike(one, exact)
+                one = exact
             reserve = (self._exact or network).reserve_energies(one, units)[0]
         seen = []
         for clip in distorted:
@@ -214,6 +220,23 @@ class PatchNetModel:
                 maps = whole[:, : -(-reference.format.height // 8), : -(-reference.format.width // 8)]
             seen.append(Seen(over_places(differences), maps))
         return Look(reserve, seen)
+
+    def _require_alike(self, rough: Features, exact: Features) -> None:
+        """Of the first frame of each size: is what was computed in bfloat16 what float32 makes of it?
+
+        Libraries choose among many products by a picture's size, and some of them have been wrong. Raises DeviceError.
+        """
+        size = tuple(exact.luma.shape[-2:])
+        if self.device.type != "cpu" or size in self._proven:
+            return
+        for found, true in zip(rough.pyramid, exact.pyramid, strict=True):
+            off = float((found.float() - true).abs().mean())
+            if not off <= ROUNDED * float(true.abs().mean()) + NOTHING:
+                raise DeviceError(
+                    f"products in bfloat16 are wrong on this machine, for pictures of {size[1]}x{size[0]}: "
+                    "score with --precision fp32"
+                )
+        self._proven.add(size)
 
     def _planes(self, clip: Clip, chunk: slice, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Frames of a clip: luma (N, 1, H, W) and chroma (N, 2, H/2, W/2), code values less the middle one, padded."""

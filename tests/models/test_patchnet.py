@@ -8,11 +8,15 @@ from dataclasses import replace
 import made
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
+from rankvqa_cli.errors import DeviceError
 from rankvqa_cli.models import patchnet, patchnet_model
 from rankvqa_cli.models.contract import Calibration, Clip
 from rankvqa_cli.models.patchnet import TINY, PatchNet, PatchNetConfig
 from rankvqa_cli.models.patchnet_model import PatchNetModel
+from rankvqa_cli.models.registry import load
 from rankvqa_cli.models.reserve import low_passed
 from rankvqa_cli.models.store import ModelFile
 from rankvqa_cli.types import FrameFormat
@@ -95,6 +99,67 @@ def test_the_reserve_is_exact_in_every_precision() -> None:
         reserve, (coarse,) = model.to(torch.device("cpu"), torch.bfloat16).observe(clip, [make_clip(seed=2)])
         torch.testing.assert_close(reserve, exact, rtol=1e-5, atol=1e-6)
         assert float((coarse / fine - 1).abs().max()) > 1e-4
+
+
+@pytest.mark.parametrize("tiles", [False, True])
+@pytest.mark.parametrize("width", [64, 336, 368, 432, 640, 784, 1920])
+def test_bf16_describes_frames_of_any_width_as_float32_does(
+    monkeypatch: pytest.MonkeyPatch, width: int, tiles: bool
+) -> None:
+    """Some products of bfloat16 are wrong on CPUs with AMX, depending on a picture's width."""
+    if not tiles and patchnet.has_amx():
+        pytest.skip("this CPU has AMX: products are laid out for it")
+    monkeypatch.setattr(patchnet, "has_amx", lambda: tiles)
+    model = load("rankvqa-mini")
+    assert isinstance(model, PatchNetModel)
+    network = model.network
+    rng = torch.Generator().manual_seed(width)
+    luma, chroma = (
+        torch.randint(-110, 110, (2, count, 48 // count, width // count), generator=rng) for count in (1, 2)
+    )
+    with torch.inference_mode():
+        exact = network.features(luma.float(), chroma.float())
+        seen = {"planes": network.features(luma.bfloat16(), chroma.bfloat16())}
+        with torch.autocast("cpu", torch.bfloat16):  # as trainings do
+            seen["autocast"] = network.features(luma.float(), chroma.float())
+        apart = network.differences(exact, network.features(luma.float() + 3, chroma.float() - 5))
+        rough = network.differences(
+            seen["planes"], network.features(luma.bfloat16() + 3, chroma.bfloat16() - 5)
+        )
+    for features in seen.values():
+        for found, true in zip(features.pyramid, exact.pyramid, strict=True):
+            assert found.shape == true.shape
+            assert float((found.float() - true).abs().mean() / true.abs().mean()) < 0.02
+    for found, true in zip(rough[:2], apart[:2], strict=True):
+        assert float((found.float() - true).abs().mean() / true.abs().mean()) < 0.02
+
+
+def test_blocks_side_by_side_are_the_same_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    planes = torch.randn(2, 2, 24, 120, generator=torch.Generator().manual_seed(1))
+    filters = torch.randn(5, 2, 8, 8, generator=torch.Generator().manual_seed(2))
+    bias = torch.arange(5.0)
+    alone = patchnet._blocks(planes, filters, bias)
+    torch.testing.assert_close(alone, F.conv2d(planes, filters, bias, stride=8), rtol=1e-4, atol=1e-4)
+    for count in (2, 4):  # fifteen blocks are no multiple of either
+        monkeypatch.setattr(patchnet, "_side_by_side", lambda planes, side, count=count: count)
+        torch.testing.assert_close(patchnet._blocks(planes, filters, bias), alone, rtol=1e-4, atol=1e-4)
+
+
+def test_wrong_products_are_no_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model().to(torch.device("cpu"), torch.bfloat16)
+    clip, other = make_clip(seed=1), make_clip(seed=2)
+    assert model.score_clips(clip, [other])[0].score < 100
+    blocks = patchnet._blocks
+
+    def wrong(planes: Tensor, filters: Tensor, bias: Tensor | None = None) -> Tensor:
+        found = blocks(planes, filters, bias)
+        return found if planes.dtype == torch.float32 else found.roll(1, dims=1)
+
+    monkeypatch.setattr(patchnet, "_blocks", wrong)
+    assert model.score_clips(clip, [other])[0].score < 100  # this size has been seen to be right
+    fresh = make_model().to(torch.device("cpu"), torch.bfloat16)
+    with pytest.raises(DeviceError, match=r"bfloat16 are wrong .* 80x48: score with --precision fp32"):
+        fresh.score_clips(clip, [other])
 
 
 def test_several_encodes_score_as_alone() -> None:
