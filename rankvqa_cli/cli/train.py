@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from rankvqa_cli.cli import training_options as shared
-from rankvqa_cli.cli.train_expert import EXPERT, expert_options, require_task
+from rankvqa_cli.cli.train_expert import EXPERT, FileAndMap, expert_options, require_task
 from rankvqa_cli.cli.train_ptm import PTM, PtmArguments, ptm_options, refuse_foreign
 from rankvqa_cli.cli.train_ptm import train as train_ptm
 from rankvqa_cli.cli.training_options import FILE, FOLDER
@@ -128,8 +128,9 @@ def command(
     threads: int | None,
     ptm: PtmArguments,
     tasks: tuple[str, ...],
+    half: bool,
     labels: Path | None,
-    textures: tuple[str, ...],
+    textures: tuple[FileAndMap, ...],
 ) -> None:
     """Train a full-reference student on ranked pairs of encodes, held-out contents measured on the way.
 
@@ -146,7 +147,7 @@ def command(
     if name == PTM:
         train_ptm(corpus, out, run, cache, steps, rate, seed, threads, labels, ptm)
         return
-    require_task(name, tasks, labels, textures)
+    require_task(name, tasks, half, labels, textures)
     teacher = name == TEACHER
     if scored is not None and start is None:
         raise click.UsageError("--scored needs --start: people's scores are the second stage")
@@ -216,7 +217,9 @@ def command(
             from rankvqa_cli.cli.train_expert import expert_settings
             from rankvqa_cli.training.expert import train_expert
 
-            asked = expert_settings(tasks, labels, start, frozen, textures, loop, groups, crop, tiny=tiny)
+            asked = expert_settings(
+                tasks, labels, start, frozen, textures, loop, groups, crop, half=half, tiny=tiny
+            )
             asked = replace(asked, fold=fold, folds=folds)
             sha256 = train_expert(corpus, folder, out, out.stem, asked, say)
         else:

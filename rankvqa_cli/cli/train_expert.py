@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 EXPERT = "expert"
 TASKS = ("rank", "distortion", "content", "texture", "motion")
 FILE = click.Path(dir_okay=False, path_type=Path)
+#: A file, and the name of a tensor in its graph.
+FileAndMap = tuple[Path, str]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def expert_options(function: Function) -> Function:
-    """``tasks``, ``labels`` and ``textures``, one parameter each."""
+    """``tasks``, ``half``, ``labels`` and ``textures``, one parameter each."""
     stack = (
         click.option(
             "--task",
@@ -27,6 +29,11 @@ def expert_options(function: Function) -> Function:
             multiple=True,
             type=click.Choice(TASKS),
             help="expert: what it is trained for; repeatable.",
+        ),
+        click.option(
+            "--half",
+            is_flag=True,
+            help="expert: show it pictures at half their size, as ensembles see them that --see half.",
         ),
         click.option(
             "--labels",
@@ -38,6 +45,7 @@ def expert_options(function: Function) -> Function:
             "textures",
             multiple=True,
             metavar="FILE#MAP",
+            callback=_maps,
             help="expert, texture: a map to learn, a tensor in the graph of an ONNX network; repeatable.",
         ),
     )
@@ -46,18 +54,33 @@ def expert_options(function: Function) -> Function:
     return function
 
 
-def require_task(model: str, tasks: tuple[str, ...], labels: Path | None, textures: tuple[str, ...]) -> None:
+def _maps(_: click.Context, __: click.Parameter, named: tuple[str, ...]) -> tuple[FileAndMap, ...]:
+    found = [(file, name) for file, _, name in (each.rpartition("#") for each in named)]
+    if not all(file and name for file, name in found):
+        raise click.UsageError("--texture names a file and a map in it: net.onnx#map")
+    return tuple((Path(file), name) for file, name in found)
+
+
+def require_task(
+    model: str,
+    tasks: tuple[str, ...],
+    half: bool,
+    labels: Path | None,
+    textures: tuple[FileAndMap, ...],
+) -> None:
     """UsageError where the options of an expert are given to another training, or one lacks its own."""
     if (model == EXPERT) != bool(tasks):
         raise click.UsageError(f"--task is for --model {EXPERT}, which needs it: one of {', '.join(TASKS)}")
+    if half and not tasks:
+        raise click.UsageError(f"--half is for --model {EXPERT}")
+    if "texture" in tasks and half:
+        raise click.UsageError("--task texture always shows pictures at half their size: it takes no --half")
     if len(set(tasks)) < len(tasks):
         raise click.UsageError("--task names one task twice")
     if ("rank" in tasks) != (labels is not None):
         raise click.UsageError("--labels is for --task rank, which needs it")
     if ("texture" in tasks) != bool(textures):
         raise click.UsageError("--texture is for --task texture, which needs it")
-    if any(not all(texture.rpartition("#")) for texture in textures):
-        raise click.UsageError("--texture names a file and a map in it: net.onnx#map")
 
 
 def expert_settings(
@@ -65,17 +88,18 @@ def expert_settings(
     labels: Path | None,
     start: Path | None,
     frozen: tuple[Path, ...],
-    textures: tuple[str, ...],
+    textures: tuple[FileAndMap, ...],
     loop: LoopOptions,
     groups: int,
     crop: int | None,
     *,
+    half: bool,
     tiny: bool,
 ) -> ExpertOptions:
     """What the options ask for; what they leave open is as in ``ExpertOptions``."""
     from dataclasses import replace
 
-    from rankvqa_cli.models.ptm.expert import TINY, ExpertConfig
+    from rankvqa_cli.models.ptm.expert import ON_NEAR, TINY, TINY_ON_NEAR, ExpertConfig
     from rankvqa_cli.models.ptm.near import TINY as TINY_NEAR
     from rankvqa_cli.models.ptm.near import NearConfig
     from rankvqa_cli.training.expert import ExpertOptions
@@ -83,12 +107,14 @@ def expert_settings(
     asked = ExpertOptions(
         tasks=tasks,  # type: ignore[arg-type]
         network=TINY if tiny else ExpertConfig(),
+        on_near=TINY_ON_NEAR if tiny else ON_NEAR,
         near=TINY_NEAR if tiny else NearConfig(),
         loop=replace(loop, average=0.995),
         groups=groups,
+        halved=half,
         labels=labels,
         start=start,
         frozen=frozen,
-        texture=tuple((Path(file), name) for file, _, name in (each.rpartition("#") for each in textures)),
+        texture=textures,
     )
     return asked if crop is None else replace(asked, crop=crop)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import torch
 from rankvqa_cli.errors import ModelError, UsageError
 from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.ptm import LEAST_SIDE
-from rankvqa_cli.models.ptm.expert import Expert, ExpertConfig
+from rankvqa_cli.models.ptm.expert import ON_NEAR, Expert, ExpertConfig
 from rankvqa_cli.models.ptm.near import Near, NearConfig
 from rankvqa_cli.models.store import ModelFile, read_model, write_model
 from rankvqa_cli.training.datasets import SourceShard, load_corpus, split_by_content
@@ -49,7 +49,8 @@ class ExpertOptions:
     sources with ``slots`` versions each are shown a step, ``crop`` pixels across; ``labels`` is the full-reference
     model file that ``rank`` learns from, ``frozen`` the ONNX networks that ``content`` does, ``texture`` the maps, by
     file and name, that ``texture`` does, with a network of its own, ``near``; ``start`` is an expert whose trunk is
-    gone on from."""
+    gone on from, or a network of textures, which an expert then stands on (``on_near``) and never changes. What is
+    shown is ``halved``, as ensembles that see pictures at half their size do, or not."""
 
     tasks: tuple[Pretask, ...]
     network: ExpertConfig = field(default_factory=ExpertConfig)
@@ -61,6 +62,8 @@ class ExpertOptions:
     frozen: tuple[Path, ...] = ()
     texture: tuple[tuple[Path, str], ...] = ()
     near: NearConfig = field(default_factory=NearConfig)
+    on_near: ExpertConfig = ON_NEAR
+    halved: bool = False
     start: Path | None = None
     fold: int = 0
     folds: int = 5
@@ -80,9 +83,15 @@ def train_expert(
     say(f"training on {len(training)} sources, holding out {', '.join(s.name for s in held_out) or 'none'}")
     shows = _shows(training, options, options.loop.seed)
     torch.manual_seed(options.loop.seed)
-    network, asked = _near(options, shows) if options.tasks == ("texture",) else _expert(options, shows)
-    if options.start is not None:
-        _begin_with(network, options.start)
+    start = None if options.start is None else _Start(options.start)
+    network: Expert | Near
+    asked: Asked
+    if options.tasks == ("texture",):
+        network, asked = _near(options, shows)
+    else:
+        network, asked = _expert(options, shows, None if start is None else start.near())
+    if start is not None:
+        start.begin(network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task = ExpertTask(network, asked, shows, _shows(held_out, options) if held_out else None)
     task.module.load_state_dict(fit(task, options.loop, run, say, _settings(corpus, options)))
@@ -100,20 +109,22 @@ def train_expert(
     return once(lambda: write_model(out, header, tensors))
 
 
-def _expert(options: ExpertOptions, shows: Draws) -> tuple[Expert, Asked]:
+def _expert(options: ExpertOptions, shows: Draws, near: NearConfig | None) -> tuple[Expert, Asked]:
     pretexts = {task: _pretext(task, options, shows) for task in options.tasks}
     together = Together(list(pretexts.values()))
     tasks = tuple((task, each.outputs) for task, each in pretexts.items())
-    config = replace(options.network, outputs=together.outputs, tasks=tasks, frames=_frames(options))
-    return Expert(config), together
+    network = options.network if near is None else options.on_near
+    return Expert(
+        replace(network, outputs=together.outputs, tasks=tasks, frames=_frames(options), near=near)
+    ), together
 
 
 def _near(options: ExpertOptions, shows: Draws) -> tuple[Near, Asked]:
     if not options.texture:
         raise UsageError("--task texture needs --texture: the maps that are learned")
-    shown, width = (options.groups, options.slots), options.near.widths[1]
+    shown, widths = (options.groups, options.slots), options.near.maps
     network = Near(options.near)
-    return network, Textures(options.texture, shows, shown, width, torch.get_num_threads())
+    return network, Textures(options.texture, shows, shown, widths, torch.get_num_threads())
 
 
 def _architecture(network: Expert | Near) -> str:
@@ -135,30 +146,56 @@ def _shows(shards: Sequence[SourceShard], options: ExpertOptions, seed: int | No
         return Windows(shows, count, options.groups, drawn, options.crop, seed or 0)
     least = LEAST_SIDE if "content" in options.tasks else 64
     sizes = options.groups, options.slots, _frames(options), options.crop
-    return Shows(shards, *sizes, seed or 0, graded=not held_out, least=least)
+    return Shows(shards, *sizes, seed or 0, graded=not held_out, least=least, half=options.halved)
 
 
-def _begin_with(network: Expert | Near, start: Path) -> None:
-    """The trunk of the expert in ``start``, and of what reads vectors from it what has the same shape; never the head,
-    with which its own pretexts alone have to do. What ``network`` has more of stays as it is."""
-    header, tensors, _ = read_model(start)
-    architecture = _architecture(network)
-    if header.architecture != architecture:
-        raise ModelError(
-            f"{str(start)!r} is of the architecture {header.architecture!r}, not {architecture!r}"
-        )
-    shapes = {name: value.shape for name, value in network.state_dict().items()}
-    own = {
-        name: value.float()
-        for name, value in tensors.items()
-        if not name.startswith("head.")
-        and not (name.startswith("embed.") and shapes.get(name) != value.shape)
-    }
-    try:
-        network.load_state_dict(network.state_dict() | own)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{str(start)!r} has another shape than the expert to train ({reason})") from error
+class _Start:
+    """A file of an expert, or of a network of textures, that a training begins with."""
+
+    def __init__(self, file: Path) -> None:
+        """Raises ModelError."""
+        self._file = file
+        self._header, self._tensors, _ = read_model(file)
+
+    def near(self) -> NearConfig | None:
+        """Of the network of textures that an expert stands on that begins with this, if any. Raises ModelError."""
+        try:
+            if self._header.architecture == "near":
+                return NearConfig.from_json(self._header.config)
+            if self._header.architecture == "expert":
+                return ExpertConfig.from_json(self._header.config).near
+        except (TypeError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(f"cannot begin with {str(self._file)!r} ({reason}); get it again") from error
+        return None
+
+    def begin(self, network: Expert | Near) -> None:
+        """Give it the trunk, and of what reads vectors from it what has the same shape; never the head, with which its
+        own pretexts alone have to do. What ``network`` has more of stays as it is; the network of textures that it
+        stands on will not learn. Raises ModelError."""
+        under = isinstance(network, Expert) and self._header.architecture == "near"
+        if not under and self._header.architecture != _architecture(network):
+            raise ModelError(
+                f"{str(self._file)!r} is of the architecture {self._header.architecture!r}, "
+                f"not {_architecture(network)!r}"
+            )
+        shapes = {name: value.shape for name, value in network.state_dict().items()}
+        own = {f"near.{name}" if under else name: value.float() for name, value in self._tensors.items()}
+        kept = {
+            name: value
+            for name, value in own.items()
+            if not name.startswith("head.")
+            and not (name.startswith("embed.") and shapes.get(name) != value.shape)
+        }
+        try:
+            network.load_state_dict(network.state_dict() | kept)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(
+                f"{str(self._file)!r} has another shape than the expert to train ({reason})"
+            ) from error
+        if isinstance(network, Expert) and network.near is not None:
+            network.near.requires_grad_(False)
 
 
 def _pretext(task: Pretask, options: ExpertOptions, shows: Draws) -> Pretext:
@@ -185,17 +222,22 @@ def _settings(corpus: Path, options: ExpertOptions) -> dict[str, Any]:
     labels, start = (None if file is None else file.name for file in (options.labels, options.start))
     frozen = [path.name for path in options.frozen]
     texture = [f"{path.name}#{name}" for path, name in options.texture]
-    return values | {
-        "corpus": corpus.name,
-        "labels": labels,
-        "start": start,
-        "frozen": frozen,
-        "texture": texture,
-        "network": _listed(options.network),
-        "near": _listed(options.near),
-    }
+    return (
+        values
+        | {
+            "corpus": corpus.name,
+            "labels": labels,
+            "start": start,
+            "frozen": frozen,
+            "texture": texture,
+        }
+        | {name: _listed(getattr(options, name)) for name in ("network", "near", "on_near")}
+    )
 
 
 def _listed(config: ExpertConfig | NearConfig) -> dict[str, Any]:
     """Its fields, as a file's header and a checkpoint have them: no tuples."""
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(config).items()}
+    return {
+        key: list(v) if isinstance(v, tuple) else _listed(v) if isinstance(v, NearConfig) else v
+        for key, v in ((each.name, getattr(config, each.name)) for each in fields(config))
+    }

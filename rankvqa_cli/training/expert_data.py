@@ -66,7 +66,8 @@ class Shows:
     Patches are seen as they are, ``crop`` pixels across, or every other time reduced, but to no less than ``least``
     pixels; and half of the encodes are reduced and enlarged again by any factor up to MOST_ZOOM, the same one for a
     slot. ``graded`` gives each source and its encodes another contrast, brightness and colours: contents are few, and
-    quality is not in them. Clips of ``frames`` frames are played in one of PLAYS' ways.
+    quality is not in them. Clips of ``frames`` frames are played in one of PLAYS' ways. In the end pictures are made
+    ``half`` their size, which is how ensembles may see them.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Shows:
         *,
         graded: bool = False,
         least: int = 64,
+        half: bool = False,
     ) -> None:
         read = 1 if frames == 1 else 2 * frames - 1  # twice the speed takes every other one
         for shard in shards:
@@ -88,7 +90,7 @@ class Shows:
                     f"the clips of {shard.name!r} have {shard.reference.shape[1]} frames, {read} are needed"
                 )
         options = BatchOptions(groups=groups, slots=slots, frames=read, colour=0.0, crop=crop)
-        self._frames, self._seed, self._graded = frames, seed, graded
+        self._frames, self._seed, self._graded, self._half = frames, seed, graded, half
         self._near = Sampler(shards, options, seed)
         wide = min(2 * crop, *(shard.side for shard in shards))
         self._far = Sampler(shards, replace(options, crop=wide), seed)
@@ -119,8 +121,9 @@ class Shows:
             ways = rng.integers(len(PLAYS), size=len(versions))
             clips = [play(clip, PLAYS[way], rng) for clip, way in zip(pictures, ways, strict=True)]
             pictures, played = torch.stack(clips), torch.from_numpy(ways)
+        seen = pictures ** gammas.view(-1, *[1] * (pictures.dim() - 1))
         return Shown(
-            pictures ** gammas.view(-1, *[1] * (pictures.dim() - 1)),
+            halved(seen) if self._half else seen,
             versions,
             torch.tensor([*map(math.log2, left), *([0.0] * batch.groups)]),
             batch,

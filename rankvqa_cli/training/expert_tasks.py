@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -52,15 +52,15 @@ class Pretext(Protocol):
 
 
 class Asked(Protocol):
-    """What is asked of a network all in all: what of what it ``said`` is compared with what is ``wanted``, and, as of a
-    Pretext, the rest."""
+    """What is asked of a network all in all: what of what it ``said`` is compared, as float32, with what is ``wanted``;
+    and, as of a Pretext, the rest."""
 
     @property
     def module(self) -> nn.Module: ...
 
     def wanted(self, shown: Shown) -> Wanted: ...
 
-    def found(self, said: Tensor) -> tuple[Tensor, ...]: ...
+    def found(self, said: Any) -> tuple[Tensor, ...]: ...
 
     def terms(self, found: Sequence[Tensor], wanted: Wanted) -> dict[str, Tensor]: ...
 
@@ -208,7 +208,7 @@ class Together:
 
     def found(self, said: Tensor) -> tuple[Tensor, ...]:
         """The outputs of each, (N, its outputs)."""
-        return torch.split(said, [part.outputs for part in self._parts], dim=1)
+        return torch.split(said.float(), [part.outputs for part in self._parts], dim=1)
 
     def terms(self, found: Sequence[Tensor], wanted: Wanted) -> dict[str, Tensor]:
         each = self._each(found, wanted)
@@ -249,7 +249,7 @@ class ExpertTask:
     def losses(self, index: int) -> dict[str, Tensor]:
         pictures, wanted = self._drawn(index)
         device = next(self.module.parameters()).device
-        found = self.pretext.found(self.module.network(pictures.to(device)).float())
+        found = self.pretext.found(self.module.network(pictures.to(device)))
         return self.pretext.terms(found, tuple(each.to(device) for each in wanted))
 
     def _drawn(self, index: int) -> tuple[Tensor, Wanted]:
@@ -269,7 +269,7 @@ class ExpertTask:
         assert isinstance(module, ExpertModule)
         device = next(module.parameters()).device
         drawn = [self._draw(self._held_out, index) for index in range(self.VALIDATED)]
-        found = [self.pretext.found(module.network(pictures.to(device)).float()) for pictures, _ in drawn]
+        found = [self.pretext.found(module.network(pictures.to(device))) for pictures, _ in drawn]
         return self.pretext.measures(_joined(found), _joined([wanted for _, wanted in drawn]))
 
 

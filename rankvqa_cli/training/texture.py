@@ -87,12 +87,12 @@ class Textures:
         maps: Sequence[tuple[Path, str]],
         shows: Draws,
         shown: tuple[int, int],
-        width: int,
+        widths: Sequence[int],
         threads: int,
     ) -> None:
-        """``maps`` are files and names of tensors in them, to be learned of maps of ``width`` channels; ``shown`` are
-        how many sources and versions of each ``shows`` draws. Raises ModelError, and UsageError for a map that is not
-        at 1/8 of the picture."""
+        """``maps`` are files and names of tensors in them, to be learned of maps with so many channels, at 1/8 and the
+        sizes below (``models.ptm.near``); ``shown`` are how many sources and versions of each ``shows`` draws. Raises
+        ModelError, and UsageError for a map of another size."""
         self._groups, self._slots = shown
         names: dict[Path, list[str]] = {}
         for file, name in maps:
@@ -101,11 +101,15 @@ class Textures:
         self._maps = maps
         drawn = [shows.draw(index).pictures for index in range(FITTED)]
         seen = [self._seen(pictures) for pictures in drawn]
-        for i, (_, name) in enumerate(maps):
-            if any(REDUCED * x[i].shape[-1] != p.shape[-1] for x, p in zip(seen, drawn, strict=True)):
-                raise UsageError(f"--texture needs a map at 1/{REDUCED} of the picture; {name!r} is none")
+        self._sizes = [
+            _size(name, own[0].shape, drawn[0].shape, len(widths))
+            for (_, name), own in zip(maps, zip(*seen, strict=True), strict=True)
+        ]
         self._standards = [standard(each) for each in zip(*seen, strict=True)]
-        self.module = nn.ModuleList(nn.Linear(width, len(each.scale)) for each in self._standards)
+        self.module = nn.ModuleList(
+            nn.Linear(widths[size], len(each.scale))
+            for size, each in zip(self._sizes, self._standards, strict=True)
+        )
 
     def wanted(self, shown: Shown) -> Wanted:
         """The maps' places, (places, channels) each."""
@@ -117,10 +121,11 @@ class Textures:
         found = {file: network.of(pictures) for file, network in self._networks.items()}
         return [found[file][name] for file, name in self._maps]
 
-    def found(self, said: Tensor) -> tuple[Tensor, ...]:
-        """The same as a network's map (N, C, h, w) has them."""
-        places = rows(said)
-        return tuple(read(places) for read in self.module)
+    def found(self, said: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The same as a network's maps (N, C, h, w), at 1/8 and the sizes below, have them."""
+        return tuple(
+            read(rows(said[size])).float() for read, size in zip(self.module, self._sizes, strict=True)
+        )
 
     def terms(self, found: Sequence[Tensor], wanted: Wanted) -> dict[str, Tensor]:
         """How far places are off; and how far off is what a version changes of its reference."""
@@ -139,3 +144,12 @@ class Textures:
             f"held_texture{i}": float(1 - F.mse_loss(own, asked) / asked.var(dim=0).mean())
             for i, (own, asked) in enumerate(zip(found, wanted, strict=True), 1)
         }
+
+
+def _size(name: str, found: Sequence[int], shown: Sequence[int], sizes: int) -> int:
+    """Which of so many sizes, 1/8 and below, a map of that shape has of pictures that were shown."""
+    for size in range(sizes):
+        if found[-1] * (REDUCED << size) == shown[-1]:
+            return size
+    least = " or ".join(f"1/{REDUCED << size}" for size in range(sizes))
+    raise UsageError(f"--texture needs a map at {least} of the picture; {name!r} is none")

@@ -76,6 +76,16 @@ def test_references_come_last_and_have_all_of_their_resolution(shows: Shows) -> 
     assert any(float(shows.draw(index).bandwidth.min()) < -1 for index in range(6))
 
 
+def test_pictures_are_shown_at_half_their_size_where_that_is_asked(
+    shards: list[SourceShard], shows: Shows
+) -> None:
+    half = Shows(shards, GROUPS, SLOTS, 1, CROP, seed=3, half=True)
+    for index in (4, 5):
+        whole, shown = shows.draw(index), half.draw(index)
+        assert torch.equal(shown.pictures, halved(whole.pictures))
+        assert torch.equal(shown.bandwidth, whole.bandwidth)
+
+
 def test_every_other_draw_is_reduced(shards: list[SourceShard]) -> None:
     side = min(shard.side for shard in shards)
     shows = Shows(shards, GROUPS, SLOTS, 1, side, seed=3)
@@ -341,7 +351,12 @@ def test_an_expert_of_two_tasks_is_two_members_and_seen_once(
         (("--model", "expert", "--task", "rank"), "--labels is for --task rank"),
         (("--model", "expert", "--task", "motion", "--labels", "a"), "--labels is for --task rank"),
         (("--model", "expert", "--task", "motion", "--task", "motion"), "names one task twice"),
+        (("--half",), "--half is for --model expert"),
         (("--model", "expert", "--task", "texture"), "--texture is for --task texture"),
+        (
+            ("--model", "expert", "--task", "texture", "--texture", "a.onnx#b", "--half"),
+            "always shows pictures at half",
+        ),
         (
             ("--model", "expert", "--task", "motion", "--texture", "a.onnx#b"),
             "--texture is for --task texture",

@@ -12,9 +12,9 @@ from made_onnx import network, small_network
 from torch import Tensor
 
 from rankvqa_cli.errors import ModelError, UsageError
-from rankvqa_cli.models.ptm.expert import TINY as EXPERT
+from rankvqa_cli.models.ptm.expert import TINY_ON_NEAR
 from rankvqa_cli.models.ptm.native import NativeNetwork
-from rankvqa_cli.models.ptm.near import TINY, Near
+from rankvqa_cli.models.ptm.near import FLOOR, TINY, Near
 from rankvqa_cli.models.store import read_model
 from rankvqa_cli.training.datasets import load_corpus
 from rankvqa_cli.training.expert import ExpertOptions, train_expert
@@ -50,7 +50,7 @@ def test_a_network_runs_once_for_all_that_is_learned_of_it(
 ) -> None:
     asked, of = [], FrozenMaps.of
     monkeypatch.setattr(FrozenMaps, "of", lambda self, x: asked.append(x) or of(self, x))
-    textures = Textures([(net, "maps"), (net, "seen")], Noise(), (2, 3), 6, 1)
+    textures = Textures([(net, "maps"), (net, "seen")], Noise(), (2, 3), (6, 8), 1)
     assert len(asked) == FITTED
     wanted = textures.wanted(Noise().draw(9))
     assert (len(asked), len(wanted)) == (FITTED + 1, 2)
@@ -82,8 +82,8 @@ def test_what_is_no_map_is_refused(net: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="does not exist"):
         FrozenMaps(tmp_path / "other.onnx", ["seen"], 1)
     (tmp_path / "near.onnx").write_bytes(small_network(1))  # maps at 1/4
-    with pytest.raises(UsageError, match="needs a map at 1/8 of the picture; 'seen' is none"):
-        Textures([(tmp_path / "near.onnx", "seen")], Noise(), (1, 1), 6, 1)
+    with pytest.raises(UsageError, match="needs a map at 1/8 or 1/16 of the picture; 'seen' is none"):
+        Textures([(tmp_path / "near.onnx", "seen")], Noise(), (1, 1), (6, 8), 1)
 
 
 def test_channels_are_compared_as_they_spread() -> None:
@@ -99,7 +99,7 @@ def test_channels_are_compared_as_they_spread() -> None:
 
 
 def test_what_versions_change_counts_by_itself(net: Path) -> None:
-    textures = Textures([(net, "seen"), (net, "maps")], Noise(), (2, 3), 6, 1)
+    textures = Textures([(net, "seen"), (net, "maps")], Noise(), (2, 3), (6, 8), 1)
     wanted = textures.wanted(Noise().draw(9))
     assert [tuple(each.shape) for each in wanted] == [(8 * 64, 5)] * 2
     assert {name: float(term) for name, term in textures.terms(wanted, wanted).items()} == {
@@ -120,7 +120,7 @@ def test_what_versions_change_counts_by_itself(net: Path) -> None:
 def test_a_map_is_learned_place_by_place(net: Path, corpus: Path) -> None:
     torch.manual_seed(0)
     shows = Shows(load_corpus(corpus), 2, 3, 1, SIDE, seed=3)
-    asked = Textures([(net, "seen")], shows, (2, 3), TINY.widths[1], 1)
+    asked = Textures([(net, "seen")], shows, (2, 3), TINY.maps, 1)
     task = ExpertTask(Near(TINY), asked, shows, shows)
     with torch.no_grad():
         before = task.validate(task.module)["held_texture1"]
@@ -143,19 +143,61 @@ def test_a_network_of_textures_is_trained_and_read(net: Path, corpus: Path, tmp_
     out = tmp_path / "near.safetensors"
     train_expert(corpus, tmp_path / "run", out, "near", options, lambda _: None)
     member = NativeNetwork(out)
-    assert (member.layer, member.dimension, member.tasks) == ("texture", 2 * TINY.widths[1], ())
+    assert (member.layer, member.dimension, member.tasks) == ("texture", 2 * sum(TINY.maps), ())
     shown = torch.rand(2, 3, 97, 131, generator=torch.Generator().manual_seed(0))
     found = member.vectors(shown)
     assert torch.equal(found, member.vectors(shown[..., :96, :130]))  # an odd row and column are left out
     network = Near(TINY)
     network.load_state_dict({name: value.float() for name, value in read_model(out)[1].items()})
     maps = network(shown)
-    assert tuple(maps.shape) == (2, TINY.widths[1], 12, 17)
-    expected = torch.cat([maps.mean(dim=(2, 3)), maps.std(dim=(2, 3), correction=0)], dim=1)
-    torch.testing.assert_close(found, expected.detach(), atol=1e-5, rtol=1e-4)
+    assert [tuple(each.shape) for each in maps] == [(2, 6, 12, 17), (2, 8, 6, 9)]
+    expected = []
+    for each in maps:
+        mean, variance = each.detach().mean(dim=(2, 3)), each.detach().var(dim=(2, 3), correction=0)
+        expected += [torch.log(mean + FLOOR), 0.5 * torch.log(variance + FLOOR**2)]
+    torch.testing.assert_close(found, torch.cat(expected, dim=1), atol=1e-5, rtol=1e-4)
     half = member.to(torch.device("cpu"), torch.bfloat16).vectors(shown)
     torch.testing.assert_close(half, found, atol=0.05, rtol=0.05)
     train_expert(corpus, tmp_path / "on", out, "near", replace(options, start=out), lambda _: None)
-    asked = replace(options, tasks=("distortion",), network=EXPERT, crop=SIDE, start=out)
-    with pytest.raises(ModelError, match="not 'expert'"):
-        train_expert(corpus, tmp_path / "x", out, "x", asked, lambda _: None)
+
+
+def test_an_expert_stands_on_textures_and_leaves_them_as_they_are(
+    net: Path, corpus: Path, tmp_path: Path
+) -> None:
+    loop = LoopOptions(steps=1, warmup=1, save_every=1, check_every=1)
+    under, out = tmp_path / "near.safetensors", tmp_path / "expert.safetensors"
+    textures = ExpertOptions(
+        ("texture",), loop=loop, groups=2, slots=3, crop=32, texture=((net, "seen"),), fold=-1, near=TINY
+    )
+    train_expert(corpus, tmp_path / "under", under, "near", textures, lambda _: None)
+    options = ExpertOptions(
+        ("distortion",),
+        on_near=TINY_ON_NEAR,
+        loop=replace(loop, steps=3),
+        groups=2,
+        slots=3,
+        crop=SIDE,
+        halved=True,
+        fold=-1,
+        start=under,
+    )
+    train_expert(corpus, tmp_path / "run", out, "expert", options, lambda _: None)
+    learned, below = read_model(out)[1], read_model(under)[1]
+    assert below.keys() == {name.removeprefix("near.") for name in learned if name.startswith("near.")}
+    assert all(torch.equal(learned[f"near.{name}"], value) for name, value in below.items())
+    member = NativeNetwork(out)
+    assert member.tasks == ("distortion", "texture")
+    shown = torch.rand(2, 3, 96, 128, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(member.at("texture").vectors(shown), NativeNetwork(under).vectors(shown))
+    half = member.to(torch.device("cpu"), torch.bfloat16).vectors(shown)
+    torch.testing.assert_close(half, NativeNetwork(out).vectors(shown), atol=0.05, rtol=0.05)
+    # Gone on from, the network of textures goes along, whatever is asked now.
+    again = replace(options, tasks=("distortion",), start=out)
+    train_expert(corpus, tmp_path / "again", tmp_path / "b.safetensors", "b", again, lambda _: None)
+    last = read_model(tmp_path / "b.safetensors")[1]
+    assert torch.equal(last["near.stem.weight"], below["stem.weight"])
+    assert not torch.equal(last["down.0.weight"], learned["down.0.weight"])
+    with pytest.raises(ModelError, match="is of the architecture 'expert', not 'near'"):
+        train_expert(corpus, tmp_path / "x", out, "x", replace(textures, start=out), lambda _: None)
+    with pytest.raises(ValueError, match="sees single pictures"):
+        replace(TINY_ON_NEAR, near=TINY, frames=2)

@@ -1,24 +1,31 @@
 """The network behind every expert of the project's own: a patchified stem, a small convolutional trunk, one vector.
 
 What an expert is trained for is not its own business: it gives as many ``outputs`` as its pretext task asks for, and a
-vector that holds what they were read from.
+vector that holds what they were read from. Instead of the stem it may stand on a network that has learned textures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rankvqa_cli.models.ptm.near import (
+    Near,
+    NearConfig,
+    begin,
+    deepened,
+    descended,
+    downwards,
+    moments,
+    residuals,
+)
 from rankvqa_cli.models.sizes import halved
-
-#: Below this, a map of the trunk counts as empty or constant.
-FLOOR = 0.03
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,8 @@ class ExpertConfig:
     ``blocks`` says; ``vector`` and ``outputs`` the lengths of what is read off. The trunk sees the picture at
     ``scales`` sizes, each half the one before. A clip of ``frames`` frames is its middle frame, in colour, and how luma
     changes from frame to frame. ``tasks`` are what the outputs were trained for, one after the other, with how many
-    are of each."""
+    are of each. With ``near`` a network of textures gives the maps of the first sizes, and ``widths`` and ``blocks``
+    are those of the sizes below."""
 
     widths: tuple[int, ...] = (32, 64, 128, 192)
     blocks: tuple[int, ...] = (0, 0, 3, 3)
@@ -37,10 +45,13 @@ class ExpertConfig:
     frames: int = 1
     scales: int = 3
     tasks: tuple[tuple[str, int], ...] = ()
+    near: NearConfig | None = None
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.blocks):
             raise ValueError(f"{len(self.widths)} widths do not go with {len(self.blocks)} numbers of blocks")
+        if self.near is not None and self.frames > 1:
+            raise ValueError("a network of textures sees single pictures")
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ExpertConfig:
@@ -50,6 +61,8 @@ class ExpertConfig:
         for field in ("widths", "blocks"):
             known[field] = tuple(int(each) for each in known[field])
         known["tasks"] = tuple((str(name), int(count)) for name, count in known["tasks"])
+        if known.get("near") is not None:
+            known["near"] = NearConfig.from_json(known["near"])
         return cls(**known)
 
     def parts(self) -> dict[str, slice]:
@@ -62,10 +75,14 @@ class ExpertConfig:
     @property
     def pooled(self) -> int:
         """How many numbers are pooled from all maps."""
-        return 2 * self.scales * sum(self.widths[1:])
+        maps = self.widths[1:] if self.near is None else (*self.near.maps, *self.widths)
+        return 2 * self.scales * sum(maps)
 
 
+#: On a network of textures.
+ON_NEAR = ExpertConfig(widths=(192,), blocks=(3,), scales=1)
 TINY = ExpertConfig(widths=(4, 6, 8), blocks=(0, 0, 1), hidden=8, vector=6)
+TINY_ON_NEAR = ExpertConfig(widths=(8,), blocks=(1,), hidden=8, vector=6, scales=1)
 
 
 class Expert(nn.Module):
@@ -75,12 +92,14 @@ class Expert(nn.Module):
         super().__init__()
         self.config = config
         widths = config.widths
-        self.stem = nn.Conv2d(3 + config.frames - 1, widths[0], 4, stride=4)
-        self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
-        self.blocks = nn.ModuleList(
-            nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(count))
-            for width, count in zip(widths, config.blocks, strict=True)
-        )
+        if config.near is None:
+            self.stem = nn.Conv2d(3 + config.frames - 1, widths[0], 4, stride=4)
+        else:
+            widths = (config.near.widths[-1], *widths)
+        self.down = downwards(widths)
+        self.blocks = residuals(config.widths, config.blocks)
+        begin(self)
+        self.near = None if config.near is None else Near(config.near)
         self.embed = nn.Sequential(
             nn.Linear(config.pooled, config.hidden),
             nn.GELU(),
@@ -88,13 +107,6 @@ class Expert(nn.Module):
             nn.GELU(),
         )
         self.head = nn.Linear(config.vector, config.outputs)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-        for name, parameter in self.blocks.named_parameters():  # size.number.weight
-            if name.split(".")[1] != "0":
-                nn.init.zeros_(parameter)  # changes nothing before it has learned: an expert can be deepened
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.described(pictures)[1]
@@ -103,46 +115,36 @@ class Expert(nn.Module):
         """The vector that the outputs are read from, (N, vector); the outputs, (N, outputs); and logarithms of the mean
         and of the standard deviation over space of every map from 1/8 on, at every scale, that the vector is read from:
         (N, pooled). All float32."""
-        pooled = torch.cat([each for scale in self._scales(pictures) for each in _moments(scale)], dim=1)
+        pooled = torch.cat([each for scale in self._scales(pictures) for each in moments(scale)], dim=1)
         vector = self.embed(pooled)
         return vector.float(), self.head(vector).float(), pooled
 
     def convolve_in(self, dtype: torch.dtype) -> None:
         """Compute the trunk, nearly all of the work, in ``dtype``; what is read from it stays as it is."""
-        for convolution in (self.stem, self.down, self.blocks):
-            convolution.to(dtype)
+        for trunk in (self.stem if self.near is None else self.near, self.down, self.blocks):
+            trunk.to(dtype)
 
     def _scales(self, pictures: Tensor) -> Iterator[list[Tensor]]:
         """The maps from 1/8 on, (N, C, h, w) each, of the picture at every scale."""
         x = self._seen(pictures)
         for scale in range(self.config.scales):
             x = halved(x) if scale else x
-            # Converted before it is laid out anew: the other way takes twice the time, and both at once three times.
-            same = x.to(self.stem.weight.dtype)
-            yield self._maps(same.contiguous(memory_format=torch.channels_last))
+            yield self._maps(x)
 
     def _maps(self, x: Tensor) -> list[Tensor]:
-        found = []
-        for convolution, blocks in zip((self.stem, *self.down), self.blocks, strict=True):
-            x = F.relu_(convolution(x))
-            for block in blocks:  # type: ignore[attr-defined]
-                x = F.relu_(block(x).add_(x))
-            found.append(x)
-        return found[1:]
+        if self.near is not None:
+            maps = self.near(x)
+            return [*maps, *descended(maps[-1], self.down, self.blocks)]
+        # Converted before it is laid out anew: the other way takes twice the time, and both at once three times.
+        same = x.to(self.stem.weight.dtype).contiguous(memory_format=torch.channels_last)
+        first, *blocks = self.blocks
+        return [*descended(deepened(F.relu_(self.stem(same)), first), self.down, blocks)]
 
     def _seen(self, pictures: Tensor) -> Tensor:
+        if self.near is not None:
+            return pictures
         if self.config.frames == 1:
             return 4 * pictures - 2
         luma = pictures.mean(dim=2)  # N, T, H, W
         middle = pictures[:, self.config.frames // 2]
         return torch.cat([4 * middle - 2, 8 * (luma[:, 1:] - luma[:, :-1])], dim=1)
-
-
-def _moments(maps: Iterable[Tensor]) -> Iterator[Tensor]:
-    """See Expert.described."""
-    for x in maps:
-        places = x.permute(0, 2, 3, 1).flatten(1, 2).float()  # N, places, C
-        mean = places.mean(dim=1)
-        variance = (places - mean.unsqueeze(1)).square().mean(dim=1)
-        yield torch.log(mean + FLOOR)
-        yield 0.5 * torch.log(variance + FLOOR**2)

@@ -18,7 +18,7 @@ from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.patchnet import PatchNet, PatchNetConfig, Units
 from rankvqa_cli.models.ptm.contract import Adapter, Layered, require_vectors
 from rankvqa_cli.models.ptm.expert import Expert, ExpertConfig
-from rankvqa_cli.models.ptm.near import Near, NearConfig
+from rankvqa_cli.models.ptm.near import Near, NearConfig, moments
 from rankvqa_cli.models.store import ModelFile, read_model
 
 #: Weights of red and blue in luma (ITU-R BT.709), the matrix in which the project's networks were trained.
@@ -79,22 +79,24 @@ class Pyramid:
 
 
 class ExpertReader:
-    """An expert's outputs; the vector that they are read from, and them; what it pools from all of its maps; and what
-    it says to one of its tasks."""
+    """An expert's outputs; the vector that they are read from, and them; what it pools from all of its maps; what it
+    says to one of its tasks; and what the network of textures says that it stands on."""
 
     least = 64
 
     def __init__(self, header: ModelFile, tensors: dict[str, Tensor]) -> None:
         config = ExpertConfig.from_json(header.config)
-        tasks = config.parts()
+        first, end = config.vector, config.vector + config.outputs
+        tasks = {name: slice(first + part.start, first + part.stop) for name, part in config.parts().items()}
+        if config.near is not None:  # its maps come first in what is pooled
+            tasks["texture"] = slice(end, end + 2 * sum(config.near.maps))
         self.tasks = tuple(tasks)
         self.frames = config.frames
-        first, end = config.vector, config.vector + config.outputs
         self.layers = {
             "outputs": slice(first, end),
             "vector": slice(0, end),
             "pooled": slice(end, end + config.pooled),
-            **{name: slice(first + part.start, first + part.stop) for name, part in tasks.items()},
+            **tasks,
         }
         self.network = Expert(config)
         self.network.load_state_dict({name: value.float() for name, value in tensors.items()})
@@ -109,7 +111,7 @@ class ExpertReader:
 
 
 class NearReader:
-    """Mean and standard deviation over space of every map."""
+    """Logarithms of mean and standard deviation over space of every map."""
 
     least = 64
     frames = 1
@@ -119,13 +121,13 @@ class NearReader:
         self.network = Near(NearConfig.from_json(header.config))
         self.network.load_state_dict({name: value.float() for name, value in tensors.items()})
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.layers = {"texture": slice(0, 2 * self.network.config.widths[1])}
+        self.layers = {"texture": slice(0, 2 * sum(self.network.config.maps))}
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         self.network.to(device, dtype)
 
     def read(self, pictures: Tensor) -> Tensor:
-        return self.network.pooled(pictures)
+        return torch.cat([*moments(self.network(pictures))], dim=1)
 
 
 MakeReader: TypeAlias = Callable[[ModelFile, dict[str, Tensor]], Reader]

@@ -1,93 +1,118 @@
 """A network that sees small windows of a picture, and those well: what textures are learned with.
 
-Four neighbouring pixels are one place with four times the channels; one convolution to 1/4 of the picture, then only
-separable ones (every channel by itself over space, then all channels of a place), to 1/8.
+Four neighbouring pixels are one place with four times the channels; one convolution to 1/4 of the picture, one to each
+size below, and residual ones at every size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: Times that a side of the map goes into the picture's.
+#: Times that a side of the first map goes into the picture's; of every other map twice those of the one before.
 REDUCED = 8
+#: Below this, a map counts as empty or constant.
+FLOOR = 0.03
 
 
 @dataclass(frozen=True)
 class NearConfig:
-    """Channels, and how many separable convolutions do not change the size, at 1/4 and at 1/8."""
+    """Channels, and how many residual convolutions there are, at 1/4, 1/8, 1/16 and so on."""
 
-    widths: tuple[int, int] = (64, 128)
-    blocks: tuple[int, int] = (2, 5)
+    widths: tuple[int, ...] = (64, 96, 160)
+    blocks: tuple[int, ...] = (1, 3, 3)
+
+    def __post_init__(self) -> None:
+        if len(self.widths) != len(self.blocks) or len(self.widths) < 2:
+            raise ValueError(f"{len(self.widths)} widths do not go with {len(self.blocks)} numbers of blocks")
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> NearConfig:
         """From a model file's header, which has no tuples. Raises TypeError and ValueError for another's."""
-        known: dict[str, tuple[int, int]] = {}
-        for field, pair in values.items():
-            first, second = (int(each) for each in pair)
-            known[field] = first, second
-        return cls(**known)
+        return cls(**{field: tuple(int(each) for each in several) for field, several in values.items()})
+
+    @property
+    def maps(self) -> tuple[int, ...]:
+        """The channels of its maps."""
+        return self.widths[1:]
 
 
-TINY = NearConfig(widths=(4, 6), blocks=(0, 1))
-
-
-class Separable(nn.Module):
-    """(N, A, H, W) -> (N, B, H / stride, W / stride), to which what was given is added where it has the same shape."""
-
-    def __init__(self, before: int, after: int, stride: int = 1) -> None:
-        super().__init__()
-        self.space = nn.Conv2d(before, before, 3, stride=stride, padding=1, groups=before)
-        self.place = nn.Conv2d(before, after, 1)
-        self.same = stride == 1 and before == after
-        for convolution in (self.space, self.place):
-            _begin(convolution)
-        if self.same:
-            with torch.no_grad():
-                self.place.weight *= 0.3  # so that many of them begin as little more than one
-
-    def forward(self, x: Tensor) -> Tensor:
-        found = self.place(F.relu_(self.space(x)))
-        return F.relu_(found + x if self.same else found)
+TINY = NearConfig(widths=(4, 6, 8), blocks=(0, 1, 1))
 
 
 class Near(nn.Module):
-    """(N, 3, H, W) RGB in 0 to 1 -> (N, C, H/8, W/8). An odd last row or column is left out."""
+    """(N, 3, H, W) RGB in 0 to 1 -> maps (N, C, H/8, W/8), (N, C, H/16, W/16) and so on. An odd last row or column is
+    left out."""
 
     def __init__(self, config: NearConfig) -> None:
         super().__init__()
         self.config = config
-        (near, far), (first, then) = config.widths, config.blocks
-        self.stem = nn.Conv2d(4 * 3, near, 3, stride=2, padding=1)
-        self.blocks = nn.Sequential(
-            *(Separable(near, near) for _ in range(first)),
-            Separable(near, far, stride=2),
-            *(Separable(far, far) for _ in range(then)),
-        )
-        _begin(self.stem)
+        self.stem = nn.Conv2d(4 * 3, config.widths[0], 3, stride=2, padding=1)
+        self.down = downwards(config.widths)
+        self.blocks = residuals(config.widths, config.blocks)
+        begin(self)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
         height, width = (size // 2 * 2 for size in pictures.shape[-2:])
         # Converted before it is laid out anew: the other way takes twice the time.
         same = (4 * pictures[..., :height, :width] - 2).to(self.stem.weight.dtype)
-        places = F.pixel_unshuffle(same, 2).contiguous(memory_format=torch.channels_last)
-        found: Tensor = self.blocks(F.relu_(self.stem(places)))
-        return found
+        x = F.pixel_unshuffle(same, 2).contiguous(memory_format=torch.channels_last)
+        first, *blocks = self.blocks
+        return tuple(descended(deepened(F.relu_(self.stem(x)), first), self.down, blocks))
 
-    def pooled(self, pictures: Tensor) -> Tensor:
-        """Mean and standard deviation over space of every map: (N, 2 C) float32."""
-        places = self(pictures).permute(0, 2, 3, 1).flatten(1, 2).float()  # N, places, C
+
+def downwards(widths: Iterable[int]) -> nn.ModuleList:
+    """Convolutions from each size to the one below, half of it."""
+    return nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
+
+
+def residuals(widths: Iterable[int], counts: Iterable[int]) -> nn.ModuleList:
+    """Residual convolutions at each size: so many of so many channels."""
+    return nn.ModuleList(
+        nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(count))
+        for width, count in zip(widths, counts, strict=True)
+    )
+
+
+def deepened(x: Tensor, blocks: nn.Module) -> Tensor:
+    """``blocks`` are those of one size of ``residuals``."""
+    for block in blocks.children():
+        x = F.relu_(block(x).add_(x))
+    return x
+
+
+def descended(x: Tensor, down: Iterable[nn.Module], blocks: Iterable[nn.Module]) -> Iterator[Tensor]:
+    """Of every size below that of ``x``: its map, deepened."""
+    for convolution, own in zip(down, blocks, strict=True):
+        x = deepened(F.relu_(convolution(x)), own)
+        yield x
+
+
+def begin(network: nn.Module) -> None:
+    """Convolutions as they begin; of the residual ones of a size, ``blocks.SIZE``, all but the first change nothing
+    before they have learned: a network can be deepened."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d):
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)
+            if name.startswith("blocks.") and not name.endswith(".0"):
+                nn.init.zeros_(module.weight)
+            else:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+
+
+def moments(maps: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Of every map (N, C, h, w): logarithms of the mean and of the standard deviation over space, (N, C) float32
+    each."""
+    for x in maps:
+        places = x.permute(0, 2, 3, 1).flatten(1, 2).float()  # N, places, C
         mean = places.mean(dim=1)
-        return torch.cat([mean, (places - mean.unsqueeze(1)).square().mean(dim=1).sqrt()], dim=1)
-
-
-def _begin(convolution: nn.Conv2d) -> None:
-    nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-    assert convolution.bias is not None
-    nn.init.zeros_(convolution.bias)
+        variance = (places - mean.unsqueeze(1)).square().mean(dim=1)
+        yield torch.log(mean + FLOOR)
+        yield 0.5 * torch.log(variance + FLOOR**2)

@@ -32,13 +32,19 @@ def test_what_is_no_network_of_ours_is_refused(tiny_model: Path, tmp_path: Path)
         NativeNetwork(tmp_path / "small.safetensors")
 
 
-@pytest.mark.parametrize("tiny", [True, False])
-def test_bf16_computes_nearly_the_same(tiny: bool, tiny_model: Path) -> None:
-    """The shipped expert's convolutions, and the maps of a PatchNet."""
-    file = tiny_model if tiny else Path(__file__).parents[3] / "weights/networks/expert.safetensors"
-    pictures = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(2))
-    exact = NativeNetwork(file).vectors(pictures)
+NETWORKS = Path(__file__).parents[3] / "weights" / "networks"
+
+
+@pytest.mark.parametrize("size", [(64, 96), (135, 240), (270, 480), (540, 960)])
+@pytest.mark.parametrize("name", ["expert", "expert-motion", "expert-texture", None])
+def test_bf16_computes_nearly_the_same(name: str | None, size: tuple[int, int], tiny_model: Path) -> None:
+    """The shipped networks' convolutions, and the maps of a PatchNet, at any size: products are chosen by it."""
+    file = NETWORKS / f"{name}.safetensors" if name else tiny_model
+    exact = NativeNetwork(file)
+    frames = (exact.frames,) if exact.frames > 1 else ()
+    pictures = torch.rand(1, *frames, 3, *size, generator=torch.Generator().manual_seed(2))
     rough = NativeNetwork(file).to(torch.device("cpu"), torch.bfloat16).vectors(pictures)
     assert rough.dtype == torch.float32
-    assert not torch.equal(exact, rough)
-    assert float((exact - rough).abs().max()) < 0.01 * float(exact.abs().max())
+    found = exact.vectors(pictures)
+    assert not torch.equal(found, rough)
+    assert float((found - rough).abs().max()) < 0.01 * float(found.abs().max())
