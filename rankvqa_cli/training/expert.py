@@ -79,17 +79,22 @@ def train_expert(
     for alone, why in ALONE.items():
         if alone in options.tasks and len(options.tasks) > 1:
             raise UsageError(f"{alone} is learned from {why}: it stands alone")
+    start = None if options.start is None else _Start(options.start)
+    near = None if start is None else start.near()
+    if near is not None and "motion" in options.tasks:
+        raise UsageError(
+            "motion is learned from clips, and --start has a network of textures, of single pictures"
+        )
     training, held_out = split_by_content(load_corpus(corpus), options.fold, options.folds)
     say(f"training on {len(training)} sources, holding out {', '.join(s.name for s in held_out) or 'none'}")
     shows = _shows(training, options, options.loop.seed)
     torch.manual_seed(options.loop.seed)
-    start = None if options.start is None else _Start(options.start)
     network: Expert | Near
     asked: Asked
     if options.tasks == ("texture",):
         network, asked = _near(options, shows)
     else:
-        network, asked = _expert(options, shows, None if start is None else start.near())
+        network, asked = _expert(options, shows, near)
     if start is not None:
         start.begin(network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

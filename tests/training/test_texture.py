@@ -199,5 +199,10 @@ def test_an_expert_stands_on_textures_and_leaves_them_as_they_are(
     assert not torch.equal(last["down.0.weight"], learned["down.0.weight"])
     with pytest.raises(ModelError, match="is of the architecture 'expert', not 'near'"):
         train_expert(corpus, tmp_path / "x", out, "x", replace(textures, start=out), lambda _: None)
+    clips = replace(options, tasks=("motion",), halved=False)
+    with pytest.raises(UsageError, match="of textures, of single pictures"):
+        train_expert(corpus, tmp_path / "y", out, "y", replace(clips, start=under), lambda _: None)
+    with pytest.raises(ValueError, match="two widths or more"):
+        replace(TINY, widths=(4,), blocks=(0,))
     with pytest.raises(ValueError, match="sees single pictures"):
         replace(TINY_ON_NEAR, near=TINY, frames=2)

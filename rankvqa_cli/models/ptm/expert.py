@@ -23,6 +23,7 @@ from rankvqa_cli.models.ptm.near import (
     descended,
     downwards,
     moments,
+    require_paired,
     residuals,
 )
 from rankvqa_cli.models.sizes import halved
@@ -48,8 +49,7 @@ class ExpertConfig:
     near: NearConfig | None = None
 
     def __post_init__(self) -> None:
-        if len(self.widths) != len(self.blocks):
-            raise ValueError(f"{len(self.widths)} widths do not go with {len(self.blocks)} numbers of blocks")
+        require_paired(self.widths, self.blocks)
         if self.near is not None and self.frames > 1:
             raise ValueError("a network of textures sees single pictures")
 

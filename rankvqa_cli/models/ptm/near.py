@@ -6,7 +6,7 @@ size below, and residual ones at every size.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -21,6 +21,12 @@ REDUCED = 8
 FLOOR = 0.03
 
 
+def require_paired(widths: Sequence[int], blocks: Sequence[int]) -> None:
+    """Raises ValueError where there is not a number of residual convolutions for every size."""
+    if len(widths) != len(blocks):
+        raise ValueError(f"{len(widths)} widths do not go with {len(blocks)} numbers of blocks")
+
+
 @dataclass(frozen=True)
 class NearConfig:
     """Channels, and how many residual convolutions there are, at 1/4, 1/8, 1/16 and so on."""
@@ -29,8 +35,9 @@ class NearConfig:
     blocks: tuple[int, ...] = (1, 3, 3)
 
     def __post_init__(self) -> None:
-        if len(self.widths) != len(self.blocks) or len(self.widths) < 2:
-            raise ValueError(f"{len(self.widths)} widths do not go with {len(self.blocks)} numbers of blocks")
+        require_paired(self.widths, self.blocks)
+        if len(self.widths) < 2:
+            raise ValueError("a network of textures has maps below 1/4: give two widths or more")
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> NearConfig:
