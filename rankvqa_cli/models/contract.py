@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -59,6 +59,18 @@ class FullReferenceModel(Protocol):
 
     def to(self, device: torch.device, dtype: torch.dtype) -> FullReferenceModel:
         """Move to where it computes: ``dtype`` is float32 or bfloat16. Returns self."""
+        ...
+
+
+@runtime_checkable
+class Overlapping(Protocol):
+    """A full-reference model that can be given the next clips before it is done with the last."""
+
+    def begin_clips(
+        self, reference: Clip, distorted: Sequence[Clip]
+    ) -> Callable[[], list[ClipOutput]] | None:
+        """Begin ``score_clips``; what is returned waits for the outputs, until when the clips must not change. None
+        where nothing was begun, since it would not be done beside anything."""
         ...
 
 

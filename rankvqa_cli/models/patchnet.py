@@ -64,6 +64,25 @@ class Units(NamedTuple):
 PLAIN = Units()
 
 
+class Filters(NamedTuple):
+    """Filters (O, C, B, B) on blocks of planes (N, C, H, W), laid out as ``_blocks`` applies them: ``taps`` of every
+    channel, and ``bias``, for ``together`` blocks of ``side`` pixels side by side."""
+
+    taps: tuple[Tensor, ...]
+    bias: Tensor | None
+    side: int
+    together: int
+
+
+class Stem(NamedTuple):
+    """All that sees planes: what describes frames, and what sees their differences."""
+
+    luma: Filters
+    chroma: Filters
+    detail_luma: Filters
+    detail_chroma: Filters
+
+
 class Features(NamedTuple):
     """A few frames: their planes, ``luma`` (N, 1, H, W) and ``chroma`` (N, 2, H/2, W/2), and what the network makes of
     them, (N, C, h, w) at 1/8, 1/16 and 1/32."""
@@ -107,15 +126,23 @@ class PatchNet(nn.Module):
         self.conv32 = nn.Conv2d(p32, p32, 3, padding=1)
         self.readout = Readout((config.luma, config.chroma, *config.pyramid))
 
-    def features(self, luma: Tensor, chroma: Tensor, units: Units = PLAIN) -> Features:
+    def stem(self, units: Units, dtype: torch.dtype) -> Stem:
+        """What sees planes of ``dtype`` whose values are in ``units``; to be made once for all frames of a video."""
+        luma = _unit_filters(self.luma8.weight, dtype, units.luma_gain)
+        chroma = _unit_filters(self.chroma16.weight, dtype, units.chroma_gain)
+        return Stem(
+            _laid_out(luma, _bias(luma, units.luma_zero, self.luma8.bias)),
+            _laid_out(chroma, _bias(chroma, units.chroma_zero)),
+            _laid_out(_unit_filters(self.detail_luma.weight, dtype, units.luma_gain)),
+            _laid_out(_unit_filters(self.detail_chroma.weight, dtype, units.chroma_gain)),
+        )
+
+    def features(self, luma: Tensor, chroma: Tensor, stem: Stem | None = None) -> Features:
         """Describe frames. ``luma`` (N, 1, H, W) and ``chroma`` (N, 2, H/2, W/2), contiguous, H and W multiples of 16;
-        ``units`` turns their values into nominal luma and chroma of -2 to 2. The first layer computes in the planes'
-        own dtype, float32 or, where it holds the code values exactly, bfloat16."""
-        wide_luma = _unit_filters(self.luma8.weight, luma, units.luma_gain)
-        wide_chroma = _unit_filters(self.chroma16.weight, chroma, units.chroma_gain)
-        at8 = _blocks(luma, wide_luma, _bias(wide_luma, units.luma_zero, self.luma8.bias))
-        at16 = _blocks(chroma, wide_chroma, _bias(wide_chroma, units.chroma_zero))
-        return Features(luma, chroma, *self.levels(at8, at16))
+        ``stem`` turns their values into nominal luma and chroma of -2 to 2, which they are without. It computes in the
+        planes' own dtype, float32 or, where it holds the code values exactly, bfloat16."""
+        seen = stem or self.stem(PLAIN, luma.dtype)
+        return Features(luma, chroma, *self.levels(_blocks(luma, seen.luma), _blocks(chroma, seen.chroma)))
 
     def levels(self, at8: Tensor, at16: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From what the first filters see of luma and chroma: p8, p16, p32."""
@@ -128,31 +155,32 @@ class PatchNet(nn.Module):
         p32 = self.conv32(self.down32(p16).relu_()).relu_()  # (N, C32, H/32, W/32)
         return p8, p16, p32
 
-    def differences(self, reference: Features, distorted: Features, units: Units = PLAIN) -> list[Tensor]:
+    def differences(self, reference: Features, distorted: Features, stem: Stem | None = None) -> list[Tensor]:
         """What the distorted frames differ by: absolute values (N, C, h, w), of luma's and chroma's filters and of each
-        level of the pyramid. ``units`` as for ``features``."""
+        level of the pyramid. ``stem`` as for ``features``."""
+        seen = stem or self.stem(PLAIN, distorted.luma.dtype)
         # The filters see the difference of the planes: a difference of what they see would drown in its rounding.
         luma, chroma = distorted.luma - reference.luma, distorted.chroma - reference.chroma
         signed = [
-            _blocks(luma, _unit_filters(self.detail_luma.weight, luma, units.luma_gain)),
-            _blocks(chroma, _unit_filters(self.detail_chroma.weight, chroma, units.chroma_gain)),
+            _blocks(luma, seen.detail_luma),
+            _blocks(chroma, seen.detail_chroma),
             *(far - near for near, far in zip(reference.pyramid, distorted.pyramid, strict=True)),
         ]
         return [each.abs_() for each in signed]
 
-    def energies(self, reference: Features, distorted: Features, units: Units = PLAIN) -> Tensor:
+    def energies(self, reference: Features, distorted: Features, stem: Stem | None = None) -> Tensor:
         """What the readout is given: the means of all differences over the frame, (N, channels) float32."""
-        return over_places(self.differences(reference, distorted, units))
+        return over_places(self.differences(reference, distorted, stem))
 
     def reserve_energies(self, frames: Features, units: Units = PLAIN) -> Tensor:
         """The same for single frames against their own low-passed versions (models.reserve), without making those."""
         luma, chroma = frames.luma, frames.chroma
-        wide_luma = _unit_filters(self.luma8.weight, luma, units.luma_gain)
-        wide_chroma = _unit_filters(self.chroma16.weight, chroma, units.chroma_gain)
-        lost_luma, luma_means = _lost(luma, _unit_filters(self.detail_luma.weight, luma, units.luma_gain))
-        lost_chroma, chroma_means = _lost(
-            chroma, _unit_filters(self.detail_chroma.weight, chroma, units.chroma_gain)
-        )
+        wide_luma = _unit_filters(self.luma8.weight, luma.dtype, units.luma_gain)
+        wide_chroma = _unit_filters(self.chroma16.weight, chroma.dtype, units.chroma_gain)
+        detail_luma = _unit_filters(self.detail_luma.weight, luma.dtype, units.luma_gain)
+        detail_chroma = _unit_filters(self.detail_chroma.weight, chroma.dtype, units.chroma_gain)
+        lost_luma, luma_means = _lost(luma, detail_luma)
+        lost_chroma, chroma_means = _lost(chroma, detail_chroma)
         at8 = _soft_blocks(luma_means, wide_luma, _bias(wide_luma, units.luma_zero, self.luma8.bias))
         at16 = _soft_blocks(chroma_means, wide_chroma, _bias(wide_chroma, units.chroma_zero))
         soft = self.levels(at8.to(luma.dtype), at16.to(chroma.dtype))
@@ -181,9 +209,9 @@ def over_places(maps: Sequence[Tensor]) -> Tensor:
     return torch.cat(found, dim=1)
 
 
-def _unit_filters(weight: Tensor, planes: Tensor, gain: float) -> Tensor:
-    """Filters for code values, in the dtype of ``planes``."""
-    return (weight * gain).to(planes.dtype)
+def _unit_filters(weight: Tensor, dtype: torch.dtype, gain: float) -> Tensor:
+    """Filters for code values of ``dtype``."""
+    return (weight * gain).to(dtype)
 
 
 def _bias(filters: Tensor, zero: float, own: Tensor | None = None) -> Tensor:
@@ -192,45 +220,53 @@ def _bias(filters: Tensor, zero: float, own: Tensor | None = None) -> Tensor:
     return (found if own is None else found + own).to(filters.dtype)
 
 
-def _blocks(planes: Tensor, filters: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Blocks of ``planes`` (N, C, H, W) through ``filters`` (O, C, B, B), side by side: (N, O, H/B, W/B).
+def _laid_out(filters: Tensor, bias: Tensor | None = None) -> Filters:
+    """``filters`` (O, C, B, B), for planes of their dtype, and their ``bias`` (O,)."""
+    outputs, channels, side = filters.shape[:3]
+    together = _side_by_side(filters, side)
+    taps = filters.transpose(2, 3)  # (O, C, column, row)
+    if together > 1:  # every block's outputs see its own columns
+        apart = torch.eye(together, dtype=filters.dtype, device=filters.device)
+        taps = torch.einsum("ab,ocsr->aocbsr", apart, taps)
+        taps = taps.reshape(together * outputs, channels, together * side, side)
+    each = tuple(taps[:, channel].unsqueeze(3) for channel in range(channels))
+    return Filters(each, None if bias is None else bias.repeat(together), side, together)
+
+
+def _blocks(planes: Tensor, filters: Filters) -> Tensor:
+    """Blocks of ``planes`` (N, C, H, W) through O filters, side by side: (N, O, H/B, W/B).
 
     Neighbours in a row are taken as channels, which they are in memory: a convolution of single-channel pictures takes
     twice as long for the same products. They are those of one block, or of several where ``_side_by_side`` says so.
     """
-    side, outputs = filters.shape[-1], len(filters)
-    count, blocks = _side_by_side(planes, side), planes.shape[-1] // side
-    if blocks % count:
-        planes = F.pad(planes, (0, (-blocks % count) * side))
+    taps, bias, side, together = filters
+    blocks = planes.shape[-1] // side
+    if blocks % together:
+        planes = F.pad(planes, (0, (-blocks % together) * side))
     n, channels, height, width = planes.shape
-    by_row = planes.view(n, channels, height, width // (count * side), count * side)
-    repeated = None if bias is None else bias.repeat(count)
+    by_row = planes.view(n, channels, height, width // (together * side), together * side)
     found: Tensor | None = None
-    for channel in range(channels):
-        taps = filters[:, channel].transpose(1, 2)  # (O, column, row)
-        if count > 1:  # every block's outputs see its own columns
-            apart = torch.eye(count, dtype=taps.dtype, device=taps.device)
-            taps = torch.einsum("ab,ocr->aobcr", apart, taps).reshape(count * outputs, count * side, side)
+    for channel, own in enumerate(taps):
         seen = by_row[:, channel].permute(0, 3, 1, 2)
-        part = F.conv2d(seen, taps.unsqueeze(3), repeated, stride=(side, 1))
+        part = F.conv2d(seen, own, bias if found is None else None, stride=(side, 1))
         found = part if found is None else found.add_(part)
-        repeated = None
     assert found is not None
-    if count == 1:
+    if together == 1:
         return found
-    rows = found.permute(0, 2, 3, 1).reshape(n, height // side, width // side, outputs)
+    rows = found.permute(0, 2, 3, 1).reshape(n, height // side, width // side, -1)
     return rows[:, :, :blocks].permute(0, 3, 1, 2)
 
 
-def _side_by_side(planes: Tensor, side: int) -> int:
-    """How many blocks of a row are one place of a convolution.
+def _side_by_side(filters: Tensor, side: int) -> int:
+    """How many blocks of a row, for ``filters`` as large as ``side`` and planes of their dtype, are one place of a
+    convolution.
 
     One, but for products in bfloat16 on CPUs with AMX. There oneDNN 3.12 (PyTorch 2.13) gets convolutions wrong, by as
     much as their results, that have as large a stride as filter and 8 to 24 channels, at most widths; and with 32
     channels it takes a fifth to two fifths less time.
     """
-    half = planes.dtype == torch.bfloat16 or torch.is_autocast_enabled(planes.device.type)
-    if not (half and planes.device.type == "cpu" and has_amx()):
+    half = filters.dtype == torch.bfloat16 or torch.is_autocast_enabled(filters.device.type)
+    if not (half and filters.device.type == "cpu" and has_amx()):
         return 1
     return AMX_CHANNELS // side
 
@@ -240,7 +276,7 @@ def _lost(planes: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
     blocks, both float32."""
     channels = planes.shape[1]
     averages = torch.eye(channels, device=planes.device)[:, :, None, None].expand(-1, -1, BLOCK, BLOCK)
-    seen = _blocks(planes.float(), torch.cat([filters.float(), averages / BLOCK**2]))
+    seen = _blocks(planes.float(), _laid_out(torch.cat([filters.float(), averages / BLOCK**2])))
     whole, means = torch.split(seen, [len(filters), channels], dim=1)
     return whole - _soft_blocks(means, filters), means
 

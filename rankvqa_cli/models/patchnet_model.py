@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple, ParamSpec, TypeVar
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from rankvqa_cli.errors import DeviceError
 from rankvqa_cli.models.contract import Clip, ClipOutput
 from rankvqa_cli.models.maps import summed
-from rankvqa_cli.models.patchnet import Features, PatchNet, PatchNetConfig, Units, over_places
+from rankvqa_cli.models.patchnet import Features, PatchNet, PatchNetConfig, Stem, Units, over_places
 from rankvqa_cli.models.store import ModelFile, model_info
 from rankvqa_cli.types import FrameFormat
 
@@ -106,6 +107,7 @@ class PatchNetModel:
         self.device = torch.device("cpu")
         self._exact: PatchNet | None = None
         self._proven: set[tuple[int, ...]] = set()
+        self._stems: dict[tuple[Units, torch.dtype], Stem] = {}
         self._workers: ThreadPoolExecutor | None = None
         self._threads = 1
 
@@ -113,6 +115,7 @@ class PatchNetModel:
         """See FullReferenceModel. The readout, the filters on planes and all that measures the reserve stay in float32
         whatever ``dtype`` is: a smooth picture's reserve is less than what bfloat16 rounds away and adds."""
         self.device = device
+        self._stems.clear()
         if dtype == torch.float32:
             self._exact = None
         else:
@@ -125,34 +128,44 @@ class PatchNetModel:
 
     def score_clips(self, reference: Clip, distorted: Sequence[Clip]) -> list[ClipOutput]:
         """See FullReferenceModel. ``maps``, where asked for, are (T, ceil(H / 8), ceil(W / 8))."""
-        reserve, seen = self._compared(reference, distorted)
+        return self._outputs(self._begin(reference, distorted))
+
+    def begin_clips(
+        self, reference: Clip, distorted: Sequence[Clip]
+    ) -> Callable[[], list[ClipOutput]] | None:
+        """See Overlapping: the workers go on to the next clips' chunks, instead of waiting for each other."""
+        self._hire()
+        if self._workers is None or self.keep_maps:
+            return None
+        return partial(self._outputs, self._begin(reference, distorted))
+
+    def observe(self, reference: Clip, distorted: Sequence[Clip]) -> tuple[Tensor, list[Tensor]]:
+        """What the readout is given: the reference's reserve (K,), and the energies (K,) of each distorted clip."""
+        reserve, seen = _seen(self._begin(reference, distorted))
+        return reserve, [_mean(each) for each in seen]
+
+    def _outputs(self, looks: Sequence[Future[Look]]) -> list[ClipOutput]:
+        reserve, seen = _seen(looks)
         # By a worker, too: this thread would share a hundred numbers with others, and wait until those have a core.
         outputs = [self._submit(self._output, each, reserve) for each in seen]
         return [each.result() for each in outputs]
 
-    def observe(self, reference: Clip, distorted: Sequence[Clip]) -> tuple[Tensor, list[Tensor]]:
-        """What the readout is given: the reference's reserve (K,), and the energies (K,) of each distorted clip."""
-        reserve, seen = self._compared(reference, distorted)
-        return reserve, [_mean(each) for each in seen]
-
-    def _compared(self, reference: Clip, distorted: Sequence[Clip]) -> tuple[Tensor, list[list[Seen]]]:
-        """The reference's reserve (K,), and what is seen of the chunks of each distorted clip."""
-        self._hire(min(torch.get_num_threads(), MOST_CHUNKS) if self.device.type == "cpu" else 1)
+    def _begin(self, reference: Clip, distorted: Sequence[Clip]) -> list[Future[Look]]:
+        """A look at every chunk, in the frames' order."""
+        self._hire()
         frames = len(reference.luma)
         middle = frames // 2
         chunks = chunks_of(frames, reference.format.width * reference.format.height)
+        speaks = next(i for i, chunk in enumerate(chunks) if chunk.start <= middle < chunk.stop)
         # The chunk with the middle frame, which speaks for the content, goes first: maps are weighed by its reserve.
-        chunks.sort(key=lambda chunk: not chunk.start <= middle < chunk.stop)
-        first = self._submit(self._look, reference, distorted, chunks[0], middle - chunks[0].start, None)
+        first = self._submit(
+            self._look, reference, distorted, chunks[speaks], middle - chunks[speaks].start, None
+        )
         reserve = first.result().reserve if self.keep_maps else None
-        others = [
-            self._submit(self._look, reference, distorted, chunk, None, reserve) for chunk in chunks[1:]
+        return [
+            first if i == speaks else self._submit(self._look, reference, distorted, chunk, None, reserve)
+            for i, chunk in enumerate(chunks)
         ]
-        looks = [each.result() for each in (first, *others)]
-        reserve = looks[0].reserve
-        assert reserve is not None
-        in_order = sorted(range(len(chunks)), key=lambda number: chunks[number].start)
-        return reserve, [[looks[number].seen[i] for number in in_order] for i in range(len(distorted))]
 
     @torch.inference_mode()
     def _output(self, seen: list[Seen], reserve: Tensor) -> ClipOutput:
@@ -167,8 +180,9 @@ class PatchNetModel:
             self.calibration(distance), distance, joined * (distance / whole if whole > 0 else 0.0)
         )
 
-    def _hire(self, threads: int) -> None:
-        """Have ``threads`` workers that run their operations alone."""
+    def _hire(self) -> None:
+        """Have workers that run their operations alone, as many as there are threads."""
+        threads = min(torch.get_num_threads(), MOST_CHUNKS) if self.device.type == "cpu" else 1
         if threads == self._threads:
             return
         if self._workers is not None:
@@ -201,25 +215,34 @@ class PatchNetModel:
         units, network = units_of(reference.format), self.network
         # bfloat16 holds code values of 8 bits, and no more.
         halved = network.down16.weight.dtype == torch.bfloat16 and reference.format.bit_depth == 8
-        stem = torch.bfloat16 if halved else torch.float32
-        described = network.features(*self._planes(reference, chunk, stem), units)
+        dtype = torch.bfloat16 if halved else torch.float32
+        stem = self._stem(units, dtype)
+        described = network.features(*self._planes(reference, chunk, dtype), stem)
         if middle is not None:
             one = Features(*(each[middle : middle + 1] for each in described))
             if self._exact is not None:
-                exact = self._exact.features(one.luma.float(), one.chroma.float(), units)
+                exact = self._exact.features(
+                    one.luma.float(), one.chroma.float(), self._exact.stem(units, torch.float32)
+                )
                 self._require_alike(one, exact)
                 one = exact
             reserve = (self._exact or network).reserve_energies(one, units)[0]
         seen = []
         for clip in distorted:
-            features = network.features(*self._planes(clip, chunk, stem), units)
-            differences = network.differences(described, features, units)
+            features = network.features(*self._planes(clip, chunk, dtype), stem)
+            differences = network.differences(described, features, stem)
             maps = None
             if self.keep_maps and reserve is not None:
                 whole = summed(network.by_place(differences, reserve), 1)
                 maps = whole[:, : -(-reference.format.height // 8), : -(-reference.format.width // 8)]
             seen.append(Seen(over_places(differences), maps))
         return Look(reserve, seen)
+
+    def _stem(self, units: Units, dtype: torch.dtype) -> Stem:
+        """The network's, laid out once: that takes as long as a small picture's products."""
+        if (units, dtype) not in self._stems:
+            self._stems[units, dtype] = self.network.stem(units, dtype)
+        return self._stems[units, dtype]
 
     def _require_alike(self, rough: Features, exact: Features) -> None:
         """Of the first frame of each size: is what was computed in bfloat16 what float32 makes of it?
@@ -249,6 +272,13 @@ class PatchNetModel:
         if clip.format.chroma != (2, 2):
             chroma = [_subsampled(plane.float(), clip.format.chroma) for plane in chroma]
         return luma, _padded(chroma, height // 2, width // 2, dtype)
+
+
+def _seen(looks: Sequence[Future[Look]]) -> tuple[Tensor, list[list[Seen]]]:
+    """The reference's reserve (K,), and what is seen of the chunks of each distorted clip."""
+    found = [each.result() for each in looks]
+    reserve = next(each.reserve for each in found if each.reserve is not None)
+    return reserve, [list(seen) for seen in zip(*(each.seen for each in found), strict=True)]
 
 
 def _mean(seen: Sequence[Seen]) -> Tensor:

@@ -56,7 +56,7 @@ class Tally:
 @dataclass(frozen=True)
 class ClipSet:
     """The same window of every stream. ``frames[i]`` is (length, frame_bytes) uint8, None where stream i has
-    ended before; valid until the next item is asked for."""
+    ended before; valid until the item is released."""
 
     grid: int
     window: ClipWindow
@@ -147,9 +147,12 @@ class Prefetcher:
                     return
                 item = self._ready.popleft()
             yield item
-            with self._changed:
-                self._free[item.grid] += 1
-                self._changed.notify_all()
+
+    def release(self, item: ClipSet) -> None:
+        """The consumer is done with ``item``. One that waits for the next may keep one, not more."""
+        with self._changed:
+            self._free[item.grid] += 1
+            self._changed.notify_all()
 
     def tallies(self) -> tuple[Tally, ...]:
         """How each stream ended; to be asked after the last item."""

@@ -3,7 +3,6 @@ was read."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -11,21 +10,22 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from rankvqa_cli.errors import DamagedError, ModelError
+from rankvqa_cli.errors import DamagedError
 from rankvqa_cli.media.reader import FrameReader
 from rankvqa_cli.media.sparse import SparseReader
 from rankvqa_cli.media.wording import quoted
-from rankvqa_cli.models.contract import Clip, ClipOutput, Model, NoReferenceModel, Opinion
-from rankvqa_cli.scoring.clips import Spacing, clip_windows, require_hop, sampled
+from rankvqa_cli.models.contract import Model, NoReferenceModel
+from rankvqa_cli.scoring.clips import Spacing, require_hop, sampled
 from rankvqa_cli.scoring.early import Early
 from rankvqa_cli.scoring.integrity import Decoded, judge_damage, judge_lengths
 from rankvqa_cli.scoring.passes import Pass, dist_skip
 from rankvqa_cli.scoring.prefetch import ClipSet, Prefetcher, Stream, Tally
 from rankvqa_cli.scoring.runtime import Runtime
+from rankvqa_cli.scoring.scorer import Scorer
 from rankvqa_cli.types import Alignment, ClipScore, ComparisonPlan, PlannedInput, Progress, ReadOptions
 
 if TYPE_CHECKING:
-    from rankvqa_cli.scoring.heatmaps import Heatmaps, Painter
+    from rankvqa_cli.scoring.heatmaps import Heatmaps
     from rankvqa_cli.scoring.moments import Moments
 
 
@@ -101,12 +101,12 @@ def run_pass(job: Job, work: Pass) -> PassOutcome:
     planned = [*reference, *(job.plan.inputs[index] for index in work.inputs)]
     with ExitStack() as stack:
         readers = [stack.enter_context(_reader(job, one)) for one in planned]
-        scorer = _Scorer(job, work, planned, started)
+        scorer = Scorer(job, work, planned, started)
         prefetcher = stack.enter_context(Prefetcher(_streams(job, work, planned, readers), scorer.grids))
-        for clips in prefetcher:
-            scorer.score(clips)
+        for scored in scorer.score(prefetcher):
+            prefetcher.release(scored)
             if not job.allow_damaged:
-                _require_all(clips, planned, readers)
+                _require_all(scored, planned, readers)
         tallies = prefetcher.tallies()
         lanes = [lane for lane, tally in enumerate(tallies) if tally.compared == tallies[0].compared]
         offsets = [*([0] * first), *(job.alignments[index].offset for index in work.inputs)]
@@ -147,85 +147,6 @@ def _streams(
         Stream(reader, one.format.frame_bytes, skip, slack)
         for reader, one, skip in zip(readers, planned, skips, strict=True)
     ]
-
-
-class _Scorer:
-    """Feeds clips to the models and keeps their scores. Lane 0 is the reference, if there is one, the inputs of the
-    pass follow."""
-
-    def __init__(self, job: Job, work: Pass, planned: Sequence[PlannedInput], started: float) -> None:
-        self._job = job
-        self._work = work
-        self._planned = planned
-        self._started = started
-        self._spacings = [job.grid(model, planned[0].info.frame_rate) for model in job.runtime.models]
-        self.grids = list(dict.fromkeys(self._spacings))
-        self._grid_of = [self.grids.index(grid) for grid in self._spacings]
-        self._scores: list[list[list[ClipScore]]] = [[[] for _ in self._spacings] for _ in planned]
-        self._painters: dict[tuple[int, int], Painter] = {}
-        for lane, index in enumerate(work.inputs, job.first_input):
-            for number in range(len(self._spacings)):
-                if job.heatmaps is not None:
-                    self._painters[lane, number] = job.heatmaps.start(index, number)
-                if job.moments is not None:
-                    job.moments.start(index, number)
-
-    def clips(self, lane: int) -> tuple[tuple[ClipScore, ...], ...]:
-        """The lane's clips by model."""
-        return tuple(tuple(clips) for clips in self._scores[lane])
-
-    def clips_in_all(self, frames: int) -> tuple[int, ...]:
-        """How many clips ``frames`` frames have, by model, if none is passed over."""
-        return tuple(len(clip_windows(frames, length, hop)) for length, hop, _ in self._spacings)
-
-    def score(self, clips: ClipSet) -> None:
-        runtime = self._job.runtime
-        tensors = {
-            lane: runtime.clip(frames, self._planned[lane].format)
-            for lane, frames in enumerate(clips.frames)
-            if frames is not None
-        }
-        reference = tensors.pop(0) if self._job.first_input else None
-        window, first = clips.window, self._work.ref_skip
-        for number, model in enumerate(runtime.models):
-            if self._grid_of[number] != clips.grid:
-                continue
-            outputs = _score(model, reference, list(tensors.values()))
-            for lane, output in zip(tensors, outputs, strict=True):
-                if not math.isfinite(output.score):
-                    raise ModelError(
-                        f"the model {model.info.name!r} gives {output.score} for frames {window.start} to {window.end} "
-                        f"of {quoted(self._planned[lane].info.spec.path)}: try --precision fp32"
-                    )
-                members = output.members if isinstance(output, Opinion) else ()
-                score = ClipScore(
-                    first + window.start, first + window.end, output.score, window.padded, members
-                )
-                self._scores[lane][number].append(score)
-                if (
-                    self._painters
-                    and isinstance(output, ClipOutput)
-                    and not isinstance(model, NoReferenceModel)
-                ):
-                    self._painters[lane, number].add(score, tensors[lane], output, model)
-                if self._job.moments is not None:
-                    place = (self._work.inputs[lane - self._job.first_input], number)
-                    self._job.moments.see(place, score, reference, tensors[lane], output, model)
-                self._report(lane, model.info.name, window.end)
-
-    def _report(self, lane: int, model: str, done: int) -> None:
-        if self._job.progress is None:
-            return
-        rate = done / (time.perf_counter() - self._started)
-        path = self._planned[lane].info.spec.path
-        self._job.progress(Progress(path, model, done, self._work.frames, rate))
-
-
-def _score(model: Model, reference: Clip | None, clips: Sequence[Clip]) -> Sequence[ClipOutput | Opinion]:
-    if isinstance(model, NoReferenceModel):
-        return model.score_clips(clips)
-    assert reference is not None, "models are held against the reference when they are loaded"
-    return model.score_clips(reference, clips)
 
 
 def _require_all(clips: ClipSet, planned: Sequence[PlannedInput], readers: Sequence[FrameReader]) -> None:

@@ -138,11 +138,12 @@ def test_blocks_side_by_side_are_the_same_blocks(monkeypatch: pytest.MonkeyPatch
     planes = torch.randn(2, 2, 24, 120, generator=torch.Generator().manual_seed(1))
     filters = torch.randn(5, 2, 8, 8, generator=torch.Generator().manual_seed(2))
     bias = torch.arange(5.0)
-    alone = patchnet._blocks(planes, filters, bias)
+    alone = patchnet._blocks(planes, patchnet._laid_out(filters, bias))
     torch.testing.assert_close(alone, F.conv2d(planes, filters, bias, stride=8), rtol=1e-4, atol=1e-4)
     for count in (2, 4):  # fifteen blocks are no multiple of either
-        monkeypatch.setattr(patchnet, "_side_by_side", lambda planes, side, count=count: count)
-        torch.testing.assert_close(patchnet._blocks(planes, filters, bias), alone, rtol=1e-4, atol=1e-4)
+        monkeypatch.setattr(patchnet, "_side_by_side", lambda filters, side, count=count: count)
+        found = patchnet._blocks(planes, patchnet._laid_out(filters, bias))
+        torch.testing.assert_close(found, alone, rtol=1e-4, atol=1e-4)
 
 
 def test_wrong_products_are_no_scores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,8 +152,8 @@ def test_wrong_products_are_no_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert model.score_clips(clip, [other])[0].score < 100
     blocks = patchnet._blocks
 
-    def wrong(planes: Tensor, filters: Tensor, bias: Tensor | None = None) -> Tensor:
-        found = blocks(planes, filters, bias)
+    def wrong(planes: Tensor, filters: patchnet.Filters) -> Tensor:
+        found = blocks(planes, filters)
         return found if planes.dtype == torch.float32 else found.roll(1, dims=1)
 
     monkeypatch.setattr(patchnet, "_blocks", wrong)
@@ -203,6 +204,30 @@ def test_threads_change_no_bit() -> None:
     assert found[0] == found[1]
 
 
+def test_clips_are_begun_before_the_last_are_done() -> None:
+    """In any order of asking, with the outputs that they have alone."""
+    model, clips = make_model(), [make_clip(frames=9, seed=seed) for seed in range(4)]
+    pairs = [(clips[0], clips[1:3]), (clips[3], clips[:1])]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        alone = [model.score_clips(*pair) for pair in pairs]
+        waits = [model.begin_clips(*pair) for pair in pairs]
+        assert waits[0] is not None
+        assert waits[1] is not None
+        found = [wait() for wait in reversed(waits) if wait is not None]
+        model.keep_maps = True
+        assert model.begin_clips(*pairs[0]) is None, "maps are weighed by what the first chunk says"
+        model.keep_maps = False
+        torch.set_num_threads(1)
+        assert model.begin_clips(*pairs[0]) is None, "one thread does nothing beside anything"
+    finally:
+        torch.set_num_threads(before)
+    assert [[each.distance for each in outputs] for outputs in found] == [
+        [each.distance for each in outputs] for outputs in reversed(alone)
+    ]
+
+
 def test_more_noise_is_more_distance() -> None:
     one = made.clip(96, 128)
     outputs = make_model().score_clips(one, [made.worse(one, amount) for amount in (1, 4, 16, 64)])
@@ -227,7 +252,8 @@ def test_the_first_layers_are_strided_convolutions_of_nominal_values() -> None:
     """They take neighbours in a row for channels; the result is that of nn.Conv2d on what the units make of planes."""
     network = PatchNet(TINY).double()
     planes = torch.rand(2, 1, 32, 48).double() * 255, torch.rand(2, 2, 16, 24).double() * 255
-    found, near = network.features(*planes, UNITS), network.features(*(x / 2 for x in planes), UNITS)
+    stem = network.stem(UNITS, torch.float64)
+    found, near = network.features(*planes, stem), network.features(*(x / 2 for x in planes), stem)
     luma, chroma = nominal(*planes)
     p8 = network.luma8(luma).relu()
     torch.testing.assert_close(found.p8, p8, rtol=1e-5, atol=1e-5)
@@ -235,7 +261,7 @@ def test_the_first_layers_are_strided_convolutions_of_nominal_values() -> None:
     p16[:, :3] += network.chroma16(chroma)
     p16 = p16.relu()
     torch.testing.assert_close(found.p16, p16, rtol=1e-5, atol=1e-5)
-    differences = network.differences(near, found, UNITS)
+    differences = network.differences(near, found, stem)
     luma, chroma = UNITS.luma_gain * planes[0] / 2, UNITS.chroma_gain * planes[1] / 2
     torch.testing.assert_close(differences[0], network.detail_luma(luma).abs())
     torch.testing.assert_close(differences[1], network.detail_chroma(chroma).abs())
@@ -286,12 +312,13 @@ def test_the_reserve_is_what_a_low_pass_takes_away(size: tuple[int, int]) -> Non
     network = make_model().network
     luma, chroma = torch.rand(2, 1, *size) * 255, torch.rand(2, 2, size[0] // 2, size[1] // 2) * 255
     with torch.inference_mode():
-        whole = network.features(luma, chroma, UNITS)
-        soft = network.features(low_passed(luma), low_passed(chroma), UNITS)
-        expected = network.energies(whole, soft, UNITS)
+        stem = network.stem(UNITS, torch.float32)
+        whole = network.features(luma, chroma, stem)
+        soft = network.features(low_passed(luma), low_passed(chroma), stem)
+        expected = network.energies(whole, soft, stem)
         found = network.reserve_energies(whole, UNITS)
         grey = torch.full_like(luma, 126.0), torch.full_like(chroma, 128.0)
-        flat = network.reserve_energies(network.features(*grey, UNITS), UNITS)
+        flat = network.reserve_energies(network.features(*grey, stem), UNITS)
     assert found.shape == (2, 4 + 2 + 4 + 6 + 8)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert float(found.sum()) > 1

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ from tracker import stop_tracker
 
 import rankvqa_cli
 from rankvqa_cli.errors import DamagedError, DeviceError, InputError, ModelError, UsageError
+from rankvqa_cli.models.contract import Clip, ClipOutput
+from rankvqa_cli.models.patchnet_model import PatchNetModel
 from rankvqa_cli.scoring.clips import clip_windows
 from rankvqa_cli.scoring.engine import explain
 from rankvqa_cli.types import ClipScore, Progress, RawFormat, Report, Result
@@ -155,6 +157,42 @@ def test_several_models_share_a_decode(
     ]
     with pytest.raises(UsageError, match="name each once"):
         score(worse, source, models=[str(tiny_model), str(tiny_model)])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_clip_is_begun_before_the_last_is_done(
+    source: Path,
+    encode: Callable[..., Path],
+    score: Scorer,
+    monkeypatch: pytest.MonkeyPatch,
+    threads: int,
+) -> None:
+    """Where there are threads for it; scores and their order are those of one."""
+    worse = encode(source, "worse.mp4", "-crf", "45")
+    events: list[str] = []
+    begin = PatchNetModel.begin_clips
+
+    def watched(
+        model: PatchNetModel, reference: Clip, distorted: Sequence[Clip]
+    ) -> Callable[[], list[ClipOutput]] | None:
+        wait = begin(model, reference, distorted)
+        if wait is None:
+            return None
+        events.append("begun")
+
+        def done() -> list[ClipOutput]:
+            events.append("done")
+            return wait()
+
+        return done
+
+    monkeypatch.setattr(PatchNetModel, "begin_clips", watched)
+    (result,) = score(worse, source, models=["rankvqa-mini"], threads=threads, hop=6).results
+    monkeypatch.undo()
+    (expected,) = score(worse, source, models=["rankvqa-mini"], threads=1, hop=6).results
+    assert same_scores(result, expected)
+    assert len(result.clips) == 4
+    assert events == ([] if threads == 1 else ["begun", *["begun", "done"] * 3, "done"])
 
 
 @pytest.mark.parametrize("hop", [3, 5, 20])

@@ -45,11 +45,13 @@ def stream(source: Numbers, skip: int = 0, slack: int = 0) -> Stream:
 
 
 def collect(prefetcher: Prefetcher) -> list[tuple[int, ClipWindow, list[list[int] | None]]]:
+    found = []
     with prefetcher:
-        return [
-            (item.grid, item.window, [None if f is None else f[:, 0].tolist() for f in item.frames])
-            for item in prefetcher
-        ]
+        for item in prefetcher:
+            rows = [None if f is None else f[:, 0].tolist() for f in item.frames]
+            found.append((item.grid, item.window, rows))
+            prefetcher.release(item)
+    return found
 
 
 def test_lock_step_over_two_streams() -> None:
@@ -124,19 +126,41 @@ def test_the_producer_waits_for_the_consumer() -> None:
     """However long the video, no more than the buffers is read ahead."""
     source = Numbers(200)
     with Prefetcher([stream(source)], [Spacing(4, 4)]) as prefetcher:
-        for count, _ in enumerate(prefetcher):
+        for count, item in enumerate(prefetcher):
             time.sleep(0.002)
             assert source.read <= 4 * (count + SLOTS) + 1
+            prefetcher.release(item)
     assert count == 49
+
+
+@pytest.mark.parametrize("grids", [[Spacing(4, 4)], [Spacing(6, 2), Spacing(4, 4)]])
+def test_one_item_may_be_kept_while_the_next_is_awaited(grids: list[Spacing]) -> None:
+    """What is kept does not change, and nothing comes to a stop."""
+    prefetcher = Prefetcher([stream(Numbers(42))], grids)
+    kept, found = None, []
+    with prefetcher:
+        for item in prefetcher:
+            if kept is not None:
+                assert kept.frames[0] is not None
+                found.append((kept.grid, kept.frames[0][:, 0].tolist()))
+                prefetcher.release(kept)
+            kept = item
+        assert kept is not None
+        assert kept.frames[0] is not None
+        found.append((kept.grid, kept.frames[0][:, 0].tolist()))
+    for number, (length, hop, _) in enumerate(grids):
+        windows = clip_windows(42, length, hop)
+        assert [rows for grid, rows in found if grid == number] == [
+            list(range(window.start, window.end)) for window in windows
+        ]
 
 
 def test_the_producers_exception_reaches_the_consumer() -> None:
     with (
         pytest.raises(OSError, match="the pipe broke"),
-        Prefetcher([stream(Numbers(50, fails_at=9))], [Spacing(4, 4)]) as prefetcher,
+        Prefetcher([stream(Numbers(50, fails_at=6))], [Spacing(4, 4)]) as prefetcher,
     ):
-        for _ in prefetcher:
-            pass
+        list(prefetcher)
     assert not any(thread.name.startswith("prefetch") for thread in threading.enumerate())
 
 

@@ -74,7 +74,8 @@ class Pyramid:
         luma = KR * red + (1 - KR - KB) * green + KB * blue
         chroma = torch.stack([(blue - luma) / (2 * (1 - KB)), (red - luma) / (2 * (1 - KR))], dim=1)
         with torch.autocast(pictures.device.type, torch.bfloat16, enabled=self._half):
-            levels = self.network.features(luma.unsqueeze(1), F.avg_pool2d(chroma, 2), NOMINAL)
+            stem = self.network.stem(NOMINAL, luma.dtype)
+            levels = self.network.features(luma.unsqueeze(1), F.avg_pool2d(chroma, 2), stem)
         return torch.cat([f(level.float()) for level in levels.pyramid for f in (_mean, _deviation)], dim=1)
 
 
