@@ -22,6 +22,8 @@ BINARY_VARIABLE = "VQA_SCORE_FFMPEG"
 PROTOCOLS = "file,pipe"
 #: Longer than any video takes, in s.
 _NEVER_S = 10**8
+#: Frames between FFmpeg and its pipe.
+_QUEUED_FRAMES = 1
 _VERSION = re.compile(r"^ffmpeg version (\S+)", re.MULTILINE)
 
 
@@ -118,6 +120,15 @@ def passthrough_options(version: str) -> dict[str, str]:
     return {"vsync": "passthrough"} if _is_before(version, 5, 1) else {"fps_mode": "passthrough"}
 
 
+def queue_options(version: str) -> dict[str, str]:
+    """The output option that has FFmpeg hold few frames for a reader that is not there yet, since whole pictures are
+    what it queues: eight a video by default. Of outputs FFmpeg 5.1 does not know it, 7 does; a build from the sources
+    is left alone."""
+    release = _release_of(version)
+    known = release is not None and release >= (7, 0)
+    return {"thread_queue_size": str(_QUEUED_FRAMES)} if known else {}
+
+
 def count_options(version: str) -> tuple[str, ...]:
     """The global options that have FFmpeg count frames, in one report at the end, since others would come between its
     messages; before FFmpeg 4.4 they come all the same."""
@@ -127,8 +138,14 @@ def count_options(version: str) -> tuple[str, ...]:
 
 def _is_before(version: str, major: int, minor: int) -> bool:
     """Whether ``version`` is a release before that; a build from the sources is taken for a new one."""
+    release = _release_of(version)
+    return release is not None and release < (major, minor)
+
+
+def _release_of(version: str) -> tuple[int, int] | None:
+    """Major and minor number; None for a build from the sources that says neither."""
     match = re.match(r"n?(\d+)\.(\d+)", version)
-    return match is not None and (int(match.group(1)), int(match.group(2))) < (major, minor)
+    return None if match is None else (int(match.group(1)), int(match.group(2)))
 
 
 def file_url(path: str) -> str:
@@ -167,7 +184,7 @@ def decode_argv(
         after["filter_threads"] = str(threads)
     limit = {} if frames is None else {"frames:v": str(frames)}
     source = ffmpeg.input(file_url(path), **before)
-    to_stdout = after | {"vf": ",".join(filters), "f": "rawvideo"}
+    to_stdout = after | queue_options(_version_of(binary)) | {"vf": ",".join(filters), "f": "rawvideo"}
     quiet = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info")
     if counted is None:
         node = source.output("pipe:1", **to_stdout, **limit).global_args(*quiet)

@@ -15,6 +15,7 @@ from rankvqa_cli.media.ffmpeg import (
     file_url,
     find_ffmpeg,
     passthrough_options,
+    queue_options,
     strict_decoder,
 )
 
@@ -68,6 +69,13 @@ def test_the_option_against_duplicated_frames_follows_the_version() -> None:
     assert passthrough_options("5.0") == {"vsync": "passthrough"}
     for version in ("5.1.9-0+deb12u1", "n9.0.2-17-g2a571b6068", "N-118000-gabcdef", "10.0"):
         assert passthrough_options(version) == {"fps_mode": "passthrough"}
+
+
+def test_frames_are_queued_by_the_reader_alone_where_ffmpeg_can_be_told_so() -> None:
+    for version in ("7.0.2", "n9.0.2-17-g2a571b6068", "10.0"):
+        assert queue_options(version) == {"thread_queue_size": "1"}
+    for version in ("4.4.2-0ubuntu0.22.04.1", "5.1.9-0+deb12u1", "6.1.1", "N-118000-gabcdef"):
+        assert queue_options(version) == {}
 
 
 def test_frames_are_counted_in_one_report_where_ffmpeg_can_be_told_so() -> None:
