@@ -239,7 +239,8 @@ class PatchNetModel:
         return Look(reserve, seen)
 
     def _stem(self, units: Units, dtype: torch.dtype) -> Stem:
-        """The network's, laid out once: that takes as long as a small picture's products."""
+        """The network's, laid out once, since that takes as long as a small picture's products: what describes frames
+        is not trained any more."""
         if (units, dtype) not in self._stems:
             self._stems[units, dtype] = self.network.stem(units, dtype)
         return self._stems[units, dtype]
