@@ -174,17 +174,18 @@ def decode_argv(
     limit to them.
     """
     binary = find_ffmpeg()
+    version = _version_of(binary)
     # crccheck: picture hashes (HEVC's SEI) and slice checksums (FFV1) are verified where the file has them.
     # an, sn, dn: other streams are not even parsed.
     before: dict[str, str | None] = {"an": None, "sn": None, "dn": None}
     before |= {"protocol_whitelist": PROTOCOLS, "err_detect": "crccheck", **input_options}
-    after = {"map": f"0:v:{stream}", **passthrough_options(_version_of(binary))}
+    after = {"map": f"0:v:{stream}", **passthrough_options(version)}
     if threads is not None:
         before["threads"] = str(threads)
         after["filter_threads"] = str(threads)
     limit = {} if frames is None else {"frames:v": str(frames)}
     source = ffmpeg.input(file_url(path), **before)
-    to_stdout = after | queue_options(_version_of(binary)) | {"vf": ",".join(filters), "f": "rawvideo"}
+    to_stdout = after | queue_options(version) | {"vf": ",".join(filters), "f": "rawvideo"}
     quiet = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info")
     if counted is None:
         node = source.output("pipe:1", **to_stdout, **limit).global_args(*quiet)
@@ -192,6 +193,6 @@ def decode_argv(
         # Of several outputs FFmpeg counts the first.
         all_of_them = after | limit | {"vf": ",".join(counted), "f": "null"}
         node = ffmpeg.merge_outputs(source.output("-", **all_of_them), source.output("pipe:1", **to_stdout))
-        node = node.global_args(*quiet, *count_options(_version_of(binary)))
+        node = node.global_args(*quiet, *count_options(version))
     argv: list[str] = ffmpeg.compile(node, cmd=binary)
     return argv

@@ -107,7 +107,7 @@ class PatchNetModel:
         self.device = torch.device("cpu")
         self._exact: PatchNet | None = None
         self._proven: set[tuple[int, ...]] = set()
-        self._stems: dict[tuple[Units, torch.dtype], Stem] = {}
+        self._stems: dict[tuple[PatchNet, Units, torch.dtype], Stem] = {}
         self._workers: ThreadPoolExecutor | None = None
         self._threads = 1
 
@@ -216,13 +216,13 @@ class PatchNetModel:
         # bfloat16 holds code values of 8 bits, and no more.
         halved = network.down16.weight.dtype == torch.bfloat16 and reference.format.bit_depth == 8
         dtype = torch.bfloat16 if halved else torch.float32
-        stem = self._stem(units, dtype)
+        stem = self._stem(network, units, dtype)
         described = network.features(*self._planes(reference, chunk, dtype), stem)
         if middle is not None:
             one = Features(*(each[middle : middle + 1] for each in described))
             if self._exact is not None:
                 exact = self._exact.features(
-                    one.luma.float(), one.chroma.float(), self._exact.stem(units, torch.float32)
+                    one.luma.float(), one.chroma.float(), self._stem(self._exact, units, torch.float32)
                 )
                 self._require_alike(one, exact)
                 one = exact
@@ -238,12 +238,13 @@ class PatchNetModel:
             seen.append(Seen(over_places(differences), maps))
         return Look(reserve, seen)
 
-    def _stem(self, units: Units, dtype: torch.dtype) -> Stem:
-        """The network's, laid out once, since that takes as long as a small picture's products: what describes frames
-        is not trained any more."""
-        if (units, dtype) not in self._stems:
-            self._stems[units, dtype] = self.network.stem(units, dtype)
-        return self._stems[units, dtype]
+    def _stem(self, network: PatchNet, units: Units, dtype: torch.dtype) -> Stem:
+        """``network.stem``, laid out once, since that takes as long as a small picture's products: what describes
+        frames is not trained any more."""
+        key = network, units, dtype
+        if key not in self._stems:
+            self._stems[key] = network.stem(units, dtype)
+        return self._stems[key]
 
     def _require_alike(self, rough: Features, exact: Features) -> None:
         """Of the first frame of each size: is what was computed in bfloat16 what float32 makes of it?

@@ -60,17 +60,17 @@ class Scorer:
         return tuple(len(clip_windows(frames, length, hop)) for length, hop, _ in self._spacings)
 
     def score(self, sets: Iterable[ClipSet]) -> Iterator[ClipSet]:
-        """Each of ``sets``, once its scores are kept. One is begun before the last is done where a model can: while one
-        thread finishes, the others have work."""
+        """Each of ``sets``, once its scores are kept. One is begun before the last is done where all its models can:
+        while one thread finishes, the others have work. Where this thread has work itself, it keeps no frames for
+        that, so that the next ones can be read beside it."""
         last: _Begun | None = None
         for clips in sets:
             begun = self._begin(clips)
             if last is not None:
                 yield self._finish(last)
-            last = begun
-            if not begun.waits:
+            last = begun if len(begun.waits) == self._grid_of.count(clips.grid) else None
+            if last is None:
                 yield self._finish(begun)
-                last = None
         if last is not None:
             yield self._finish(last)
 

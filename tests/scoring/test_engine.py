@@ -18,6 +18,7 @@ from rankvqa_cli.models.contract import Clip, ClipOutput
 from rankvqa_cli.models.patchnet_model import PatchNetModel
 from rankvqa_cli.scoring.clips import clip_windows
 from rankvqa_cli.scoring.engine import explain
+from rankvqa_cli.scoring.prefetch import ClipSet, Prefetcher
 from rankvqa_cli.types import ClipScore, Progress, RawFormat, Report, Result
 
 MakeClip = Callable[..., Path]
@@ -193,6 +194,33 @@ def test_a_clip_is_begun_before_the_last_is_done(
     assert same_scores(result, expected)
     assert len(result.clips) == 4
     assert events == ([] if threads == 1 else ["begun", *["begun", "done"] * 3, "done"])
+
+
+def test_clips_are_not_kept_for_a_model_that_cannot_begin(
+    source: Path, tiny_model: Path, score: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside one that can: or nothing would be read while it computes."""
+    begin, release = PatchNetModel.begin_clips, Prefetcher.release
+    events: list[str] = []
+
+    def watched(
+        model: PatchNetModel, reference: Clip, distorted: Sequence[Clip]
+    ) -> Callable[[], list[ClipOutput]] | None:
+        if model.info.name == "tiny":
+            return None
+        events.append("begun")
+        return begin(model, reference, distorted)
+
+    def released(prefetcher: Prefetcher, item: ClipSet) -> None:
+        events.append("released")
+        release(prefetcher, item)
+
+    monkeypatch.setattr(PatchNetModel, "begin_clips", watched)
+    monkeypatch.setattr(Prefetcher, "release", released)
+    report = score(source, source, models=["rankvqa-mini", str(tiny_model)], threads=2)
+    lengths = {model.clip_frames for model in report.models}
+    assert len(lengths) == 1, "one grid serves both"
+    assert events == ["begun", "released"] * len(report.results[0].clips)
 
 
 @pytest.mark.parametrize("hop", [3, 5, 20])
