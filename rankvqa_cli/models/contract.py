@@ -74,6 +74,15 @@ class Overlapping(Protocol):
         ...
 
 
+@runtime_checkable
+class Adapting(Protocol):
+    """A model that takes fewer frames at a time where its device has not the memory."""
+
+    def adapted(self) -> tuple[str, ...]:
+        """What it has changed since this was last asked, in words for the user."""
+        ...
+
+
 @dataclass(frozen=True)
 class Opinion:
     """A clip's verdict without a reference. ``score`` is 0 to 100; ``members`` is the same by each member alone."""

@@ -19,16 +19,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rankvqa_cli.models.compute import has_amx
+from rankvqa_cli.models.blocks import (
+    BLOCK,
+    Filters,
+    Softened,
+    laid_out,
+    lost_to_low_pass,
+    seen_by,
+    soft_blocks,
+    softened,
+    with_means,
+)
 from rankvqa_cli.models.reserve import Readout
-
-#: Side of the blocks whose means a low-passed picture keeps, and of what the filters of differences see.
-BLOCK = 4
-#: Channels that one tile of AMX multiplies at a time.
-AMX_CHANNELS = 32
-#: Bilinear interpolation between the means of neighbouring blocks: for each row (or column) of a block, the shares of
-#: the blocks before, of its own, and after.
-INTERPOLATION = ((0.375, 0.625, 0.0), (0.125, 0.875, 0.0), (0.0, 0.875, 0.125), (0.0, 0.625, 0.375))
 
 
 @dataclass(frozen=True)
@@ -64,16 +66,6 @@ class Units(NamedTuple):
 PLAIN = Units()
 
 
-class Filters(NamedTuple):
-    """Filters (O, C, B, B) on blocks of planes (N, C, H, W), laid out as ``_blocks`` applies them: ``taps`` of every
-    channel, and ``bias``, for ``together`` blocks of ``side`` pixels side by side."""
-
-    taps: tuple[Tensor, ...]
-    bias: Tensor | None
-    side: int
-    together: int
-
-
 class Stem(NamedTuple):
     """All that sees planes: what describes frames, and what sees their differences."""
 
@@ -81,6 +73,15 @@ class Stem(NamedTuple):
     chroma: Filters
     detail_luma: Filters
     detail_chroma: Filters
+
+
+class ReserveStem(NamedTuple):
+    """All of the reserve that sees planes: what describes low-passed frames, what sees whole frames (4x4 means, too),
+    and what that would see of low-passed ones. Luma and chroma each."""
+
+    described: tuple[Softened, Softened]
+    seen: tuple[Filters, Filters]
+    kept: tuple[Softened, Softened]
 
 
 class Features(NamedTuple):
@@ -131,10 +132,10 @@ class PatchNet(nn.Module):
         luma = _unit_filters(self.luma8.weight, dtype, units.luma_gain)
         chroma = _unit_filters(self.chroma16.weight, dtype, units.chroma_gain)
         return Stem(
-            _laid_out(luma, _bias(luma, units.luma_zero, self.luma8.bias)),
-            _laid_out(chroma, _bias(chroma, units.chroma_zero)),
-            _laid_out(_unit_filters(self.detail_luma.weight, dtype, units.luma_gain)),
-            _laid_out(_unit_filters(self.detail_chroma.weight, dtype, units.chroma_gain)),
+            laid_out(luma, _bias(luma, units.luma_zero, self.luma8.bias)),
+            laid_out(chroma, _bias(chroma, units.chroma_zero)),
+            laid_out(_unit_filters(self.detail_luma.weight, dtype, units.luma_gain)),
+            laid_out(_unit_filters(self.detail_chroma.weight, dtype, units.chroma_gain)),
         )
 
     def features(self, luma: Tensor, chroma: Tensor, stem: Stem | None = None) -> Features:
@@ -142,7 +143,7 @@ class PatchNet(nn.Module):
         ``stem`` turns their values into nominal luma and chroma of -2 to 2, which they are without. It computes in the
         planes' own dtype, float32 or, where it holds the code values exactly, bfloat16."""
         seen = stem or self.stem(PLAIN, luma.dtype)
-        return Features(luma, chroma, *self.levels(_blocks(luma, seen.luma), _blocks(chroma, seen.chroma)))
+        return Features(luma, chroma, *self.levels(seen_by(luma, seen.luma), seen_by(chroma, seen.chroma)))
 
     def levels(self, at8: Tensor, at16: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From what the first filters see of luma and chroma: p8, p16, p32."""
@@ -162,8 +163,8 @@ class PatchNet(nn.Module):
         # The filters see the difference of the planes: a difference of what they see would drown in its rounding.
         luma, chroma = distorted.luma - reference.luma, distorted.chroma - reference.chroma
         signed = [
-            _blocks(luma, seen.detail_luma),
-            _blocks(chroma, seen.detail_chroma),
+            seen_by(luma, seen.detail_luma),
+            seen_by(chroma, seen.detail_chroma),
             *(far - near for near, far in zip(reference.pyramid, distorted.pyramid, strict=True)),
         ]
         return [each.abs_() for each in signed]
@@ -172,17 +173,28 @@ class PatchNet(nn.Module):
         """What the readout is given: the means of all differences over the frame, (N, channels) float32."""
         return over_places(self.differences(reference, distorted, stem))
 
-    def reserve_energies(self, frames: Features, units: Units = PLAIN) -> Tensor:
+    def reserve_stem(self, units: Units, dtype: torch.dtype) -> ReserveStem:
+        """As ``stem``, for ``reserve_energies``."""
+        luma8 = _unit_filters(self.luma8.weight, dtype, units.luma_gain)
+        chroma16 = _unit_filters(self.chroma16.weight, dtype, units.chroma_gain)
+        detail_luma = _unit_filters(self.detail_luma.weight, dtype, units.luma_gain)
+        detail_chroma = _unit_filters(self.detail_chroma.weight, dtype, units.chroma_gain)
+        return ReserveStem(
+            (
+                softened(luma8, _bias(luma8, units.luma_zero, self.luma8.bias)),
+                softened(chroma16, _bias(chroma16, units.chroma_zero)),
+            ),
+            (with_means(detail_luma), with_means(detail_chroma)),
+            (softened(detail_luma), softened(detail_chroma)),
+        )
+
+    def reserve_energies(self, frames: Features, stem: ReserveStem | None = None) -> Tensor:
         """The same for single frames against their own low-passed versions (models.reserve), without making those."""
         luma, chroma = frames.luma, frames.chroma
-        wide_luma = _unit_filters(self.luma8.weight, luma.dtype, units.luma_gain)
-        wide_chroma = _unit_filters(self.chroma16.weight, chroma.dtype, units.chroma_gain)
-        detail_luma = _unit_filters(self.detail_luma.weight, luma.dtype, units.luma_gain)
-        detail_chroma = _unit_filters(self.detail_chroma.weight, chroma.dtype, units.chroma_gain)
-        lost_luma, luma_means = _lost(luma, detail_luma)
-        lost_chroma, chroma_means = _lost(chroma, detail_chroma)
-        at8 = _soft_blocks(luma_means, wide_luma, _bias(wide_luma, units.luma_zero, self.luma8.bias))
-        at16 = _soft_blocks(chroma_means, wide_chroma, _bias(wide_chroma, units.chroma_zero))
+        described, seen, kept = stem or self.reserve_stem(PLAIN, luma.dtype)
+        lost_luma, luma_means = lost_to_low_pass(luma, seen[0], kept[0])
+        lost_chroma, chroma_means = lost_to_low_pass(chroma, seen[1], kept[1])
+        at8, at16 = soft_blocks(luma_means, described[0]), soft_blocks(chroma_means, described[1])
         soft = self.levels(at8.to(luma.dtype), at16.to(chroma.dtype))
         lost = [far - near for near, far in zip(frames.pyramid, soft, strict=True)]
         return over_places([each.abs_() for each in (lost_luma, lost_chroma, *lost)])
@@ -218,81 +230,3 @@ def _bias(filters: Tensor, zero: float, own: Tensor | None = None) -> Tensor:
     """What makes ``filters`` see ``planes - zero``, plus a layer's ``own`` bias: (O,) in the filters' dtype."""
     found = filters.float().sum(dim=(1, 2, 3)) * -zero
     return (found if own is None else found + own).to(filters.dtype)
-
-
-def _laid_out(filters: Tensor, bias: Tensor | None = None) -> Filters:
-    """``filters`` (O, C, B, B), for planes of their dtype, and their ``bias`` (O,)."""
-    outputs, channels, side = filters.shape[:3]
-    together = _side_by_side(filters, side)
-    taps = filters.transpose(2, 3)  # (O, C, column, row)
-    if together > 1:  # every block's outputs see its own columns
-        apart = torch.eye(together, dtype=filters.dtype, device=filters.device)
-        taps = torch.einsum("ab,ocsr->aocbsr", apart, taps)
-        taps = taps.reshape(together * outputs, channels, together * side, side)
-    each = tuple(taps[:, channel].unsqueeze(3) for channel in range(channels))
-    return Filters(each, None if bias is None else bias.repeat(together), side, together)
-
-
-def _blocks(planes: Tensor, filters: Filters) -> Tensor:
-    """Blocks of ``planes`` (N, C, H, W) through O filters, side by side: (N, O, H/B, W/B).
-
-    Neighbours in a row are taken as channels, which they are in memory: a convolution of single-channel pictures takes
-    twice as long for the same products. They are those of one block, or of several where ``_side_by_side`` says so.
-    """
-    taps, bias, side, together = filters
-    blocks = planes.shape[-1] // side
-    if blocks % together:
-        planes = F.pad(planes, (0, (-blocks % together) * side))
-    n, channels, height, width = planes.shape
-    by_row = planes.view(n, channels, height, width // (together * side), together * side)
-    found: Tensor | None = None
-    for channel, own in enumerate(taps):
-        seen = by_row[:, channel].permute(0, 3, 1, 2)
-        part = F.conv2d(seen, own, bias if found is None else None, stride=(side, 1))
-        found = part if found is None else found.add_(part)
-    assert found is not None
-    if together == 1:
-        return found
-    rows = found.permute(0, 2, 3, 1).reshape(n, height // side, width // side, -1)
-    return rows[:, :, :blocks].permute(0, 3, 1, 2)
-
-
-def _side_by_side(filters: Tensor, side: int) -> int:
-    """How many blocks of a row, for ``filters`` as large as ``side`` and planes of their dtype, are one place of a
-    convolution.
-
-    One, but for products in bfloat16 on CPUs with AMX. There oneDNN 3.12 (PyTorch 2.13) gets convolutions wrong, by as
-    much as their results, that have as large a stride as filter and 8 to 24 channels, at most widths; and with 32
-    channels it takes a fifth to two fifths less time.
-    """
-    half = filters.dtype == torch.bfloat16 or torch.is_autocast_enabled(filters.device.type)
-    if not (half and filters.device.type == "cpu" and has_amx()):
-        return 1
-    return AMX_CHANNELS // side
-
-
-def _lost(planes: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
-    """What 4x4 ``filters`` see of ``planes`` less ``low_passed(planes)``, and the means (N, C, H/4, W/4) of the 4x4
-    blocks, both float32."""
-    channels = planes.shape[1]
-    averages = torch.eye(channels, device=planes.device)[:, :, None, None].expand(-1, -1, BLOCK, BLOCK)
-    seen = _blocks(planes.float(), _laid_out(torch.cat([filters.float(), averages / BLOCK**2])))
-    whole, means = torch.split(seen, [len(filters), channels], dim=1)
-    return whole - _soft_blocks(means, filters), means
-
-
-def _soft_blocks(means: Tensor, filters: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``_blocks`` of low-passed planes, float32, from the ``means`` of 4x4 blocks: the low-passed picture is
-    interpolated between them, so what filters see of a block depends on its own means and their neighbours."""
-    count = filters.shape[-1] // BLOCK
-    between = means.new_zeros(count * BLOCK, count + 2)  # (row of the filter, mean)
-    for block in range(count):
-        between[block * BLOCK : (block + 1) * BLOCK, block : block + 3] = means.new_tensor(INTERPOLATION)
-    taps = torch.einsum("ra,ocrs,sb->ocab", between, filters.float(), between)
-    around = F.pad(means, (1, 1, 1, 1), mode="replicate")
-    # As a product of matrices, since a convolution of so few channels is slow, and to lie in memory as _blocks' does.
-    columns = F.unfold(around, count + 2, stride=count).transpose(1, 2)  # (N, places, C * taps)
-    found = torch.matmul(columns, taps.flatten(1).t())
-    if bias is not None:
-        found = found + bias.float()
-    return torch.unflatten(found, 1, (means.shape[2] // count, -1)).permute(0, 3, 1, 2)

@@ -9,69 +9,35 @@ from functools import partial
 from typing import NamedTuple, ParamSpec, TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from rankvqa_cli.errors import DeviceError
+from rankvqa_cli.models.code_values import planes_of, units_of
 from rankvqa_cli.models.contract import Clip, ClipOutput
+from rankvqa_cli.models.landing import Landing
 from rankvqa_cli.models.maps import summed
-from rankvqa_cli.models.patchnet import Features, PatchNet, PatchNetConfig, Stem, Units, over_places
+from rankvqa_cli.models.patchnet import (
+    Features,
+    PatchNet,
+    PatchNetConfig,
+    ReserveStem,
+    Stem,
+    Units,
+    over_places,
+)
 from rankvqa_cli.models.store import ModelFile, model_info
-from rankvqa_cli.types import FrameFormat
 
-#: Frames are computed together as long as they have no more pixels than this: beyond, they leave the caches.
+#: On a CPU, frames are computed together as long as they have no more pixels than this: beyond, they leave the caches.
+#: Elsewhere a clip's are, as long as there is memory.
 CHUNK_PIXELS = 1_500_000
 #: Chunks in work at a time, whatever the number of threads: memory grows with them.
 MOST_CHUNKS = 4
-#: Luma sides are padded (by repeating the edge) to a multiple of this.
-ALIGNMENT = 16
 #: By how much features in bfloat16 may differ from float32's, of their mean, and where that is nothing. Rounding makes
 #: at most 0.004.
 ROUNDED, NOTHING = 0.05, 1e-3
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-def units_of(format: FrameFormat) -> Units:
-    """From code values less the middle one, 2^(depth - 1), to the network's units: nominal luma and chroma, each -2 to
-    2.
-
-    Nominal ranges are those of ITU-R BT.709 and BT.2100: 219 and 224 steps at 8 bits in limited range.
-    """
-    unit = float(2 ** (format.bit_depth - 8))
-    peak = float(2**format.bit_depth - 1)
-    black, swing = (0.0, peak) if format.full_range else (16 * unit, 219 * unit)
-    chroma_swing = peak if format.full_range else 224 * unit
-    return Units(4 / swing, black + swing / 2 - 128 * unit, 4 / chroma_swing)
-
-
-def _padded(planes: Sequence[Tensor], height: int, width: int, dtype: torch.dtype) -> Tensor:
-    """Planes (N, h, w) side by side as (N, planes, height, width), the last column and row repeated."""
-    frames, h, w = planes[0].shape
-    found = torch.empty((frames, len(planes), height, width), dtype=dtype, device=planes[0].device)
-    for number, plane in enumerate(planes):
-        found[:, number, :h, :w] = plane
-    if w < width:
-        found[..., :h, w:] = found[..., :h, w - 1 : w]
-    if h < height:
-        found[..., h:, :] = found[..., h - 1 : h, :]
-    return found
-
-
-def _centred(plane: Tensor, depth: int) -> Tensor:
-    """Code values less the middle one: of a large constant, rounding would leave more than of what it is added to."""
-    if depth == 8:
-        return plane.bitwise_xor(128).view(torch.int8)
-    return plane.float().sub_(2 ** (depth - 1))
-
-
-def _subsampled(plane: Tensor, chroma: tuple[int, int]) -> Tensor:
-    """A chroma plane (N, h, w) of any subsampling to 4:2:0 by area mean."""
-    kernel = (2 if chroma[1] == 1 else 1, 2 if chroma[0] == 1 else 1)
-    if kernel == (1, 1):
-        return plane
-    return F.avg_pool2d(plane.unsqueeze(1), kernel, ceil_mode=True, count_include_pad=False).squeeze(1)
 
 
 class Seen(NamedTuple):
@@ -94,7 +60,8 @@ class PatchNetModel:
     video without chroma counts as neutral grey. A clip's features differ by the mean over its frames.
 
     On a CPU every thread works on a chunk of frames of its own: operations of such a small network are too short to be
-    shared. So the number of threads changes no bit of a score either.
+    shared. So the number of threads changes no bit of a score either. Another device is given a clip's work at once and
+    not waited for until its scores are asked for.
     """
 
     def __init__(self, header: ModelFile, network: PatchNet, sha256: str) -> None:
@@ -107,7 +74,9 @@ class PatchNetModel:
         self.device = torch.device("cpu")
         self._exact: PatchNet | None = None
         self._proven: set[tuple[int, ...]] = set()
-        self._stems: dict[tuple[PatchNet, Units, torch.dtype], Stem] = {}
+        self._stems: dict[tuple[PatchNet, Units, torch.dtype], tuple[Stem, ReserveStem]] = {}
+        self._most_pixels: int | None = None
+        self._adapted: list[str] = []
         self._workers: ThreadPoolExecutor | None = None
         self._threads = 1
 
@@ -133,11 +102,22 @@ class PatchNetModel:
     def begin_clips(
         self, reference: Clip, distorted: Sequence[Clip]
     ) -> Callable[[], list[ClipOutput]] | None:
-        """See Overlapping: the workers go on to the next clips' chunks, instead of waiting for each other."""
+        """See Overlapping: the workers go on to the next clips' chunks, instead of waiting for each other, and so does
+        a device that has its work queued."""
         self._hire()
-        if self._workers is None or self.keep_maps:
+        if self.keep_maps:
+            return None
+        if self.device.type != "cpu":
+            return partial(self._landed, self._launched(reference, distorted))
+        if self._workers is None:
             return None
         return partial(self._outputs, self._begin(reference, distorted))
+
+    def adapted(self) -> tuple[str, ...]:
+        """See Adapting."""
+        said = tuple(self._adapted)
+        self._adapted.clear()
+        return said
 
     def observe(self, reference: Clip, distorted: Sequence[Clip]) -> tuple[Tensor, list[Tensor]]:
         """What the readout is given: the reference's reserve (K,), and the energies (K,) of each distorted clip."""
@@ -150,12 +130,44 @@ class PatchNetModel:
         outputs = [self._submit(self._output, each, reserve) for each in seen]
         return [each.result() for each in outputs]
 
+    @torch.inference_mode()
+    def _launched(self, reference: Clip, distorted: Sequence[Clip]) -> Landing:
+        """The distances of clips, queued on a device."""
+        reserve, seen = _seen(self._begin(reference, distorted))
+        return Landing(torch.cat([self._distance(each, reserve) for each in seen]))
+
+    def _landed(self, landing: Landing) -> list[ClipOutput]:
+        return [ClipOutput(self.calibration(distance), distance) for distance in landing.numbers()]
+
     def _begin(self, reference: Clip, distorted: Sequence[Clip]) -> list[Future[Look]]:
-        """A look at every chunk, in the frames' order."""
+        """A look at every chunk, in the frames' order. Where a device's memory does not do, of smaller chunks."""
         self._hire()
-        frames = len(reference.luma)
-        middle = frames // 2
-        chunks = chunks_of(frames, reference.format.width * reference.format.height)
+        frames, pixels = len(reference.luma), reference.format.width * reference.format.height
+        while True:
+            chunks = chunks_of(frames, pixels, self._at_once(frames * pixels))
+            try:
+                return self._looks(reference, distorted, chunks)
+            except torch.cuda.OutOfMemoryError:
+                count = max(chunk.stop - chunk.start for chunk in chunks)
+                if count == 1:
+                    raise
+            self._most_pixels = -(-count // 2) * pixels
+            torch.cuda.empty_cache()
+            self._adapted.append(
+                f"{self.device} ran out of memory: {self.info.name} takes {-(-count // 2)} frames at a time instead of "
+                f"{count}, which is slower"
+            )
+
+    def _at_once(self, clip: int) -> int:
+        """Pixels that are computed together, of a clip with so many."""
+        if self._most_pixels is not None:
+            return self._most_pixels
+        return CHUNK_PIXELS if self.device.type == "cpu" else clip
+
+    def _looks(
+        self, reference: Clip, distorted: Sequence[Clip], chunks: Sequence[slice]
+    ) -> list[Future[Look]]:
+        middle = len(reference.luma) // 2
         speaks = next(i for i, chunk in enumerate(chunks) if chunk.start <= middle < chunk.stop)
         # The chunk with the middle frame, which speaks for the content, goes first: maps are weighed by its reserve.
         first = self._submit(
@@ -170,7 +182,7 @@ class PatchNetModel:
     @torch.inference_mode()
     def _output(self, seen: list[Seen], reserve: Tensor) -> ClipOutput:
         """From what is seen of the chunks of a clip."""
-        distance = float(self.network.readout(_mean(seen).unsqueeze(0), reserve.unsqueeze(0)))
+        distance = float(self._distance(seen, reserve))
         maps = [each.by_place for each in seen if each.by_place is not None]
         if not maps:
             return ClipOutput(score=self.calibration(distance), distance=distance)
@@ -179,6 +191,11 @@ class PatchNetModel:
         return ClipOutput(
             self.calibration(distance), distance, joined * (distance / whole if whole > 0 else 0.0)
         )
+
+    def _distance(self, seen: Sequence[Seen], reserve: Tensor) -> Tensor:
+        """(1,) float32."""
+        distance: Tensor = self.network.readout(_mean(seen).unsqueeze(0), reserve.unsqueeze(0))
+        return distance
 
     def _hire(self) -> None:
         """Have workers that run their operations alone, as many as there are threads."""
@@ -216,20 +233,19 @@ class PatchNetModel:
         # bfloat16 holds code values of 8 bits, and no more.
         halved = network.down16.weight.dtype == torch.bfloat16 and reference.format.bit_depth == 8
         dtype = torch.bfloat16 if halved else torch.float32
-        stem = self._stem(network, units, dtype)
-        described = network.features(*self._planes(reference, chunk, dtype), stem)
+        stem, reserve_stem = self._laid_out(network, units, dtype)
+        described = network.features(*planes_of(reference, chunk, dtype, self.device), stem)
         if middle is not None:
             one = Features(*(each[middle : middle + 1] for each in described))
             if self._exact is not None:
-                exact = self._exact.features(
-                    one.luma.float(), one.chroma.float(), self._stem(self._exact, units, torch.float32)
-                )
+                own, reserve_stem = self._laid_out(self._exact, units, torch.float32)
+                exact = self._exact.features(one.luma.float(), one.chroma.float(), own)
                 self._require_alike(one, exact)
                 one = exact
-            reserve = (self._exact or network).reserve_energies(one, units)[0]
+            reserve = (self._exact or network).reserve_energies(one, reserve_stem)[0]
         seen = []
         for clip in distorted:
-            features = network.features(*self._planes(clip, chunk, dtype), stem)
+            features = network.features(*planes_of(clip, chunk, dtype, self.device), stem)
             differences = network.differences(described, features, stem)
             maps = None
             if self.keep_maps and reserve is not None:
@@ -238,12 +254,12 @@ class PatchNetModel:
             seen.append(Seen(over_places(differences), maps))
         return Look(reserve, seen)
 
-    def _stem(self, network: PatchNet, units: Units, dtype: torch.dtype) -> Stem:
-        """``network.stem``, laid out once, since that takes as long as a small picture's products: what describes
-        frames is not trained any more."""
+    def _laid_out(self, network: PatchNet, units: Units, dtype: torch.dtype) -> tuple[Stem, ReserveStem]:
+        """``network.stem`` and ``reserve_stem``, laid out once, since that takes as long as a small picture's products:
+        what describes frames is not trained any more."""
         key = network, units, dtype
         if key not in self._stems:
-            self._stems[key] = network.stem(units, dtype)
+            self._stems[key] = network.stem(units, dtype), network.reserve_stem(units, dtype)
         return self._stems[key]
 
     def _require_alike(self, rough: Features, exact: Features) -> None:
@@ -263,18 +279,6 @@ class PatchNetModel:
                 )
         self._proven.add(size)
 
-    def _planes(self, clip: Clip, chunk: slice, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Frames of a clip: luma (N, 1, H, W) and chroma (N, 2, H/2, W/2), code values less the middle one, padded."""
-        height, width = (-(-side // ALIGNMENT) * ALIGNMENT for side in clip.luma.shape[-2:])
-        depth = clip.format.bit_depth
-        luma = _padded([_centred(clip.luma[chunk].to(self.device), depth)], height, width, dtype)
-        if clip.cb is None or clip.cr is None or clip.format.chroma is None:
-            return luma, luma.new_zeros((len(luma), 2, height // 2, width // 2))
-        chroma = [_centred(plane[chunk].to(self.device), depth) for plane in (clip.cb, clip.cr)]
-        if clip.format.chroma != (2, 2):
-            chroma = [_subsampled(plane.float(), clip.format.chroma) for plane in chroma]
-        return luma, _padded(chroma, height // 2, width // 2, dtype)
-
 
 def _seen(looks: Sequence[Future[Look]]) -> tuple[Tensor, list[list[Seen]]]:
     """The reference's reserve (K,), and what is seen of the chunks of each distorted clip."""
@@ -288,9 +292,9 @@ def _mean(seen: Sequence[Seen]) -> Tensor:
     return torch.cat([each.energies for each in seen]).double().mean(dim=0).float()
 
 
-def chunks_of(frames: int, pixels: int) -> list[slice]:
-    """Frames of a clip that are computed together."""
-    step = max(1, min(frames, CHUNK_PIXELS // pixels))
+def chunks_of(frames: int, pixels: int, most: int) -> list[slice]:
+    """Frames of a clip, of so many ``pixels`` each, that are computed together: with no more than ``most``, or one."""
+    step = max(1, min(frames, most // pixels))
     step = -(-frames // -(-frames // step))  # as even as can be
     return [slice(at, min(at + step, frames)) for at in range(0, frames, step)]
 

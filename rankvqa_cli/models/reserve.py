@@ -66,5 +66,6 @@ class Readout(nn.Module):
         return self.log_weight.exp() / (reserve + self._floor())
 
     def _floor(self) -> Tensor:
-        counts = torch.tensor(self.groups, device=self.log_floor.device)
-        return self.log_floor.exp().repeat_interleave(counts)
+        # By expanding: repeat_interleave has a CUDA device waited for.
+        floors = self.log_floor.exp().unbind()
+        return torch.cat([floor.expand(count) for floor, count in zip(floors, self.groups, strict=True)])

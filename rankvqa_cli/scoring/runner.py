@@ -14,7 +14,7 @@ from rankvqa_cli.errors import DamagedError
 from rankvqa_cli.media.reader import FrameReader
 from rankvqa_cli.media.sparse import SparseReader
 from rankvqa_cli.media.wording import quoted
-from rankvqa_cli.models.contract import Model, NoReferenceModel
+from rankvqa_cli.models.contract import Adapting, Model, NoReferenceModel
 from rankvqa_cli.scoring.clips import Spacing, require_hop, sampled
 from rankvqa_cli.scoring.early import Early
 from rankvqa_cli.scoring.integrity import Decoded, judge_damage, judge_lengths
@@ -102,7 +102,8 @@ def run_pass(job: Job, work: Pass) -> PassOutcome:
     with ExitStack() as stack:
         readers = [stack.enter_context(_reader(job, one)) for one in planned]
         scorer = Scorer(job, work, planned, started)
-        prefetcher = stack.enter_context(Prefetcher(_streams(job, work, planned, readers), scorer.grids))
+        streams = _streams(job, work, planned, readers)
+        prefetcher = stack.enter_context(Prefetcher(streams, scorer.grids, job.runtime.uploads.allocate))
         for scored in scorer.score(prefetcher):
             prefetcher.release(scored)
             if not job.allow_damaged:
@@ -112,6 +113,9 @@ def run_pass(job: Job, work: Pass) -> PassOutcome:
         offsets = [*([0] * first), *(job.alignments[index].offset for index in work.inputs)]
         decoded, warnings = _judge(job, lanes, offsets, planned, readers, tallies)
     wall_s = time.perf_counter() - started
+    adapted = [
+        said for model in job.runtime.models if isinstance(model, Adapting) for said in model.adapted()
+    ]
     shared = tuple(f"the reference is {warning}" for lane in lanes[:first] for warning in warnings[lane])
     return PassOutcome(
         scores=tuple(
@@ -123,7 +127,7 @@ def run_pass(job: Job, work: Pass) -> PassOutcome:
                 clips_in_all=scorer.clips_in_all(tallies[lane].compared),
                 decoded=decoded[lane],
                 wall_s=wall_s,
-                warnings=(*shared, *warnings[lane]),
+                warnings=(*adapted, *shared, *warnings[lane]),
             )
             for lane in lanes[first:]
         ),

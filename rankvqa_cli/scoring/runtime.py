@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from rankvqa_cli.errors import UsageError
-from rankvqa_cli.media.yuv import Plane, split_planes
 from rankvqa_cli.models.compute import Compute, choose
 from rankvqa_cli.models.contract import Clip, Model
 from rankvqa_cli.models.registry import default_model, load
 from rankvqa_cli.scoring.grid import Rows
+from rankvqa_cli.scoring.uploads import Resident, Uploads, uploaded, uploads_to
 from rankvqa_cli.types import Environment, FrameFormat
 
 
@@ -22,15 +22,11 @@ class Runtime:
 
     compute: Compute
     models: tuple[Model, ...]
+    uploads: Uploads = field(default_factory=Resident)
 
     def clip(self, frames: Rows, format: FrameFormat) -> Clip:
-        """(T, frame_bytes) uint8 as planes on the device: views of ``frames`` on the CPU, copies elsewhere."""
-        luma, cb, cr = (
-            None if plane is None else _tensor(plane).to(self.compute.device)
-            for plane in split_planes(frames, format)
-        )
-        assert luma is not None
-        return Clip(luma, cb, cr, format)
+        """(T, frame_bytes) uint8 as planes on the device."""
+        return uploaded(frames, format, self.uploads)
 
     def environment(self, ffmpeg: str) -> Environment:
         return Environment(
@@ -40,10 +36,6 @@ class Runtime:
             precision=self.compute.precision,
             threads=self.compute.threads,
         )
-
-
-def _tensor(plane: Plane) -> torch.Tensor:
-    return torch.from_numpy(plane)
 
 
 def load_runtime(
@@ -65,4 +57,4 @@ def load_runtime(
         if model.info.name in seen:
             raise UsageError(f"two of the models are called {model.info.name!r}: name each once")
         seen.add(model.info.name)
-    return Runtime(compute, models)
+    return Runtime(compute, models, uploads_to(compute.device))

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rankvqa_cli.models.code_values import units_of
 from rankvqa_cli.models.patchnet import Features, PatchNet
-from rankvqa_cli.models.patchnet_model import units_of
 from rankvqa_cli.training.datasets import Batch, BatchOptions, Sampler, SourceShard
 from rankvqa_cli.training.held_out import HELD_PLACES, measure_held_out
 from rankvqa_cli.training.losses import (

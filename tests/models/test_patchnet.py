@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rankvqa_cli.errors import DeviceError
-from rankvqa_cli.models import patchnet, patchnet_model
+from rankvqa_cli.models import blocks, patchnet, patchnet_model
 from rankvqa_cli.models.contract import Calibration, Clip
 from rankvqa_cli.models.patchnet import TINY, PatchNet, PatchNetConfig
 from rankvqa_cli.models.patchnet_model import PatchNetModel
@@ -107,9 +107,9 @@ def test_bf16_describes_frames_of_any_width_as_float32_does(
     monkeypatch: pytest.MonkeyPatch, width: int, tiles: bool
 ) -> None:
     """Some products of bfloat16 are wrong on CPUs with AMX, depending on a picture's width."""
-    if not tiles and patchnet.has_amx():
+    if not tiles and blocks.has_amx():
         pytest.skip("this CPU has AMX: products are laid out for it")
-    monkeypatch.setattr(patchnet, "has_amx", lambda: tiles)
+    monkeypatch.setattr(blocks, "has_amx", lambda: tiles)
     model = load("rankvqa-mini")
     assert isinstance(model, PatchNetModel)
     network = model.network
@@ -138,11 +138,11 @@ def test_blocks_side_by_side_are_the_same_blocks(monkeypatch: pytest.MonkeyPatch
     planes = torch.randn(2, 2, 24, 120, generator=torch.Generator().manual_seed(1))
     filters = torch.randn(5, 2, 8, 8, generator=torch.Generator().manual_seed(2))
     bias = torch.arange(5.0)
-    alone = patchnet._blocks(planes, patchnet._laid_out(filters, bias))
+    alone = blocks.seen_by(planes, blocks.laid_out(filters, bias))
     torch.testing.assert_close(alone, F.conv2d(planes, filters, bias, stride=8), rtol=1e-4, atol=1e-4)
     for count in (2, 4):  # fifteen blocks are no multiple of either
-        monkeypatch.setattr(patchnet, "_side_by_side", lambda filters, side, count=count: count)
-        found = patchnet._blocks(planes, patchnet._laid_out(filters, bias))
+        monkeypatch.setattr(blocks, "_side_by_side", lambda filters, side, count=count: count)
+        found = blocks.seen_by(planes, blocks.laid_out(filters, bias))
         torch.testing.assert_close(found, alone, rtol=1e-4, atol=1e-4)
 
 
@@ -150,13 +150,13 @@ def test_wrong_products_are_no_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_model().to(torch.device("cpu"), torch.bfloat16)
     clip, other = make_clip(seed=1), make_clip(seed=2)
     assert model.score_clips(clip, [other])[0].score < 100
-    blocks = patchnet._blocks
+    right = blocks.seen_by
 
-    def wrong(planes: Tensor, filters: patchnet.Filters) -> Tensor:
-        found = blocks(planes, filters)
+    def wrong(planes: Tensor, filters: blocks.Filters) -> Tensor:
+        found = right(planes, filters)
         return found if planes.dtype == torch.float32 else found.roll(1, dims=1)
 
-    monkeypatch.setattr(patchnet, "_blocks", wrong)
+    monkeypatch.setattr(patchnet, "seen_by", wrong)
     assert model.score_clips(clip, [other])[0].score < 100  # this size has been seen to be right
     fresh = make_model().to(torch.device("cpu"), torch.bfloat16)
     with pytest.raises(DeviceError, match=r"bfloat16 are wrong .* 80x48: score with --precision fp32"):
@@ -186,7 +186,7 @@ def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch, frames: int) -> Non
     [(12, 10**7, [1] * 12), (12, 400_000, [3] * 4), (12, 100, [12]), (5, 500_000, [3, 2]), (1, 100, [1])],
 )
 def test_chunks_cover_every_frame_once(frames: int, pixels: int, expected: list[int]) -> None:
-    chunks = patchnet_model.chunks_of(frames, pixels)
+    chunks = patchnet_model.chunks_of(frames, pixels, patchnet_model.CHUNK_PIXELS)
     assert [chunk.stop - chunk.start for chunk in chunks] == expected
     assert [i for chunk in chunks for i in range(frames)[chunk]] == list(range(frames))
 
@@ -316,9 +316,10 @@ def test_the_reserve_is_what_a_low_pass_takes_away(size: tuple[int, int]) -> Non
         whole = network.features(luma, chroma, stem)
         soft = network.features(low_passed(luma), low_passed(chroma), stem)
         expected = network.energies(whole, soft, stem)
-        found = network.reserve_energies(whole, UNITS)
+        reserve = network.reserve_stem(UNITS, torch.float32)
+        found = network.reserve_energies(whole, reserve)
         grey = torch.full_like(luma, 126.0), torch.full_like(chroma, 128.0)
-        flat = network.reserve_energies(network.features(*grey, stem), UNITS)
+        flat = network.reserve_energies(network.features(*grey, stem), reserve)
     assert found.shape == (2, 4 + 2 + 4 + 6 + 8)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert float(found.sum()) > 1

@@ -132,6 +132,16 @@ def test_several_inputs_equal_single_runs(
     assert len({result.score for result in together}) == 3
 
 
+def test_what_a_model_had_to_change_is_said(
+    source: Path, score: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = iter([("cuda:0 ran out of memory: tiny takes 6 frames at a time instead of 12",), ()])
+    monkeypatch.setattr(PatchNetModel, "adapted", lambda self: next(said))
+    (result,) = score([source], source).results
+    assert result.warnings == ("cuda:0 ran out of memory: tiny takes 6 frames at a time instead of 12",)
+    assert score([source], source).results[0].warnings == ()
+
+
 def test_several_models_share_a_decode(
     source: Path,
     encode: Callable[..., Path],
