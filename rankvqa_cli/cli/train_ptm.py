@@ -35,6 +35,7 @@ class PtmArguments:
     components: int
     mean: bool
     joint: bool
+    joint_penalty: float
     people: float
     drawn_from: Path | None
     draws: int
@@ -87,6 +88,13 @@ def ptm_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--joint",
             is_flag=True,
             help="ptm: add one ridge regression on all members to what the head says.",
+        ),
+        click.option(
+            "--joint-penalty",
+            default=0.3,
+            show_default=True,
+            type=click.FloatRange(0, min_open=True),
+            help="ptm: how strongly that one is shrunk, against features whose variances add up to 1.",
         ),
         click.option(
             "--people",
@@ -146,6 +154,8 @@ def train(
         raise click.UsageError(
             "--joint needs --components of at least 1: members are regressed by themselves, too"
         )
+    if "joint_penalty" in dict(given_parameters()) and not arguments.joint:
+        raise click.UsageError("--joint-penalty is for --joint")
     if arguments.people > 0 and arguments.drawn_from is None and arguments.pseudo is None:
         raise click.UsageError("--people needs a teacher's labels beside people's: --corpus or --pseudo")
     if (arguments.drawn_from is None) != (labels is None):
@@ -176,6 +186,7 @@ def train(
         components=arguments.components,
         mean=arguments.mean,
         joint=arguments.joint,
+        joint_penalty=arguments.joint_penalty,
         people=arguments.people,
     )
     folder = run if run is not None else out.with_suffix(".run")

@@ -30,7 +30,8 @@ LEAST_SLOPE = 1e-3
 class FusingOptions:
     """The head's shape (see ``FusionConfig``), its training, and how members count.
 
-    ``joint`` adds one regression on all members. With ``people``, projections are fitted to people's scores as well as
+    ``joint`` adds one regression on all members, of ``joint_penalty`` against features of which all members together
+    have a variance of 1. With ``people``, projections are fitted to people's scores as well as
     to a teacher's, each counting as so many of the teacher's. ``jitter`` is noise on the projected features, in
     their own standard deviations. ``within`` is for the index that the weights come from (see
     ``select.SelectOptions``), always of the training samples alone.
@@ -39,6 +40,7 @@ class FusingOptions:
     components: int = 4
     mean: bool = False
     joint: bool = False
+    joint_penalty: float = 0.3
     people: float = 0.0
     hidden: int = 32
     latent: int = 16
@@ -129,7 +131,7 @@ def project(samples: Samples, options: FusingOptions, taught: Projected | None =
     fusion = Fusion(_config(samples, options, weighted=options.joint))
     if teachers.all() or not teachers.any():
         most = TAUGHT_FOLDS if teachers.all() else MOST_FOLDS
-        found = _projected(fusion, inputs, _label(samples), folds_of(samples.contents, most))
+        found = _projected(fusion, inputs, _label(samples), folds_of(samples.contents, most), options)
         return Projected(_fitted(fusion), found)
     known = taught or project(samples.rows(teachers), options)
     for name, value in known.fitted.items():
@@ -169,7 +171,7 @@ def _fit_both(
     label = torch.where(people, label * theirs / peoples, label)
     weight = torch.where(people, options.people, 1.0)
     folds = folds_of(samples.contents, TAUGHT_FOLDS)
-    return _projected(fusion, inputs, label.float(), folds, weight, group)
+    return _projected(fusion, inputs, label.float(), folds, options, weight, group)
 
 
 def fit(
@@ -250,6 +252,7 @@ def _projected(
     inputs: Sequence[Tensor],
     label: Tensor,
     folds: NDArray[np.int64],
+    options: FusingOptions,
     weight: Tensor | None = None,
     group: Tensor | None = None,
 ) -> list[Tensor]:
@@ -259,16 +262,17 @@ def _projected(
     them.
     """
     projected = [torch.zeros(len(label), fusion.config.width) for _ in inputs]
+    penalty = options.joint_penalty
     if len(np.unique(folds)) > 1:
         for fold in np.unique(folds):
             held = torch.from_numpy(folds == fold)
-            some = (None if x is None else x[~held] for x in (weight, group))
-            fusion.fit([x[~held] for x in inputs], label[~held], *some)
+            counts, groups = (None if x is None else x[~held] for x in (weight, group))
+            fusion.fit([x[~held] for x in inputs], label[~held], counts, groups, penalty)
             for i, each in enumerate(inputs):
                 projected[i][held] = fusion.projected(i, each[held])
-        fusion.fit(inputs, label, weight, group)
+        fusion.fit(inputs, label, weight, group, penalty)
         return projected
-    fusion.fit(inputs, label, weight, group)
+    fusion.fit(inputs, label, weight, group, penalty)
     return [fusion.projected(i, each) for i, each in enumerate(inputs)]
 
 

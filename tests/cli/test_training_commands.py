@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from rankvqa_cli.models.store import read_model
+
 MOS = (4.6, 3.1, 1.7)
 
 CORPUS = ("corpus", "sources", "-o", "corpus", "--ladders", "1", "--rungs", "4", "--patches", "1")
@@ -86,7 +88,8 @@ def test_an_ensemble_learns_from_a_corpus_beside_people(folder: Path) -> None:
     assert chosen.returncode == 0, chosen.stderr
     train = ["train", "--model", "ptm", "--data", "rated.csv", "--ensemble", "chosen.json", "--seeds", "1"]
     taught = vqa(
-        *[*train, "--steps", "5", "--components", "1", "--joint", "--people", "2", "--corpus", "corpus"],
+        *[*train, "--steps", "5", "--components", "1", "--joint", "--joint-penalty", "9"],
+        *["--people", "2", "--corpus", "corpus"],
         *["--labels", "one.safetensors", "--draws", "1", "-o", "taught.json"],
         cwd=folder,
     )
@@ -95,6 +98,7 @@ def test_an_ensemble_learns_from_a_corpus_beside_people(folder: Path) -> None:
     said = json.loads((folder / "taught.json").read_text())
     assert said["views"]["lines"] == 264
     assert "and 30 labels of a teacher" in said["provenance"]
+    assert "joint_penalty=9.0" in read_model(folder / "taught.safetensors")[0].provenance
     scored = vqa("-m", "taught.json", "-i", "sources/a.mkv", cwd=folder)
     assert 0 <= float(scored.stdout) <= 100, scored.stderr
     alone = vqa(*train, "--corpus", "corpus", "-o", "x.json", cwd=folder)
@@ -103,6 +107,8 @@ def test_an_ensemble_learns_from_a_corpus_beside_people(folder: Path) -> None:
     assert (unheard.returncode, "--people needs a teacher's labels" in unheard.stderr) == (2, True)
     bare = vqa(*train, "--components", "0", "--mean", "--joint", "-o", "x.json", cwd=folder)
     assert (bare.returncode, "--joint needs" in bare.stderr) == (2, True)
+    lonely = vqa(*train, "--joint-penalty", "9", "-o", "x.json", cwd=folder)
+    assert (lonely.returncode, "--joint-penalty is for --joint" in lonely.stderr) == (2, True)
 
 
 def test_corpus_is_not_made_twice(folder: Path) -> None:

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 #: Penalties of the components, times the number of features, on standardised features: strongest first.
 SHRINKAGES = (300.0, 30.0, 3.0, 0.3)
-#: Penalty of the joint regression, against features of which all members together have a variance of 1.
-JOINT = 0.3
 #: Quality, 0 to 100, where a head says nothing, and what 1 of its units is.
 MIDDLE, SPREAD = 50.0, 25.0
 
@@ -100,10 +98,12 @@ class Fusion(nn.Module):
         label: Tensor,
         weight: Tensor | None = None,
         group: Tensor | None = None,
+        penalty: float = 0.3,
     ) -> None:
         """Set centres and projections from training samples: one (N, D) a member, their ``label`` (N,), as how many
         samples each counts (N,), 1 by default, and the ``group`` (N,) of whole numbers within which alone samples are
-        compared, one for all by default.
+        compared, one for all by default. ``penalty`` is the joint regression's, against features of which all members
+        together have a variance of 1.
 
         The components are ridge regressions, in the label's standard deviations; they add up to the one that is shrunk
         least. In-sample they flatter: a head is trained on what projections say that were fitted to other contents.
@@ -121,7 +121,9 @@ class Fusion(nn.Module):
             standard.append(_apart((x - centre) / spreads[i], counts, groups) * rows)
             self.get_buffer(f"centre{i}").copy_(centre.float())
         shares = (
-            self._shares(standard, y) if self.config.joint else [x.new_empty(x.shape[1], 0) for x in standard]
+            self._shares(standard, y, penalty)
+            if self.config.joint
+            else [x.new_empty(x.shape[1], 0) for x in standard]
         )
         for i, (x, spread, share) in enumerate(zip(standard, spreads, shares, strict=True)):
             found = [self._projection(part, y) for part in x.chunk(self.config.blocks, dim=1)]
@@ -142,12 +144,12 @@ class Fusion(nn.Module):
         self.gain.copy_(rise / SPREAD)
         self.head.bias.copy_((label.mean() - rise * said.mean() - MIDDLE) / SPREAD)
 
-    def _shares(self, standard: Sequence[Tensor], y: Tensor) -> list[Tensor]:
+    def _shares(self, standard: Sequence[Tensor], y: Tensor, penalty: float) -> list[Tensor]:
         """(D, 1) a member: its part of the ridge regression on all of them, in which each is heard as loud as its
         weight says, however many features it has."""
         loud = [(w / x.shape[1]) ** 0.5 for x, w in zip(standard, self.config.weights, strict=True)]
         side_by_side = torch.cat([x * each for x, each in zip(standard, loud, strict=True)], dim=1)
-        whole = _ridge(side_by_side, y, [JOINT / side_by_side.shape[1]])
+        whole = _ridge(side_by_side, y, [penalty / side_by_side.shape[1]])
         parts = torch.split(whole, [x.shape[1] for x in standard])
         return [part * each for part, each in zip(parts, loud, strict=True)]
 

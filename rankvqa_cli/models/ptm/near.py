@@ -67,11 +67,31 @@ class Near(nn.Module):
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
         height, width = (size // 2 * 2 for size in pictures.shape[-2:])
-        # Converted before it is laid out anew: the other way takes twice the time.
-        same = (4 * pictures[..., :height, :width] - 2).to(self.stem.weight.dtype)
-        x = F.pixel_unshuffle(same, 2).contiguous(memory_format=torch.channels_last)
+        same = laid_out(centred(pictures[..., :height, :width]), self.stem.weight.dtype)
+        x = F.conv2d(same, _of_pixels(self.stem.weight), self.stem.bias, stride=4, padding=2)
         first, *blocks = self.blocks
-        return tuple(descended(deepened(F.relu_(self.stem(x)), first), self.down, blocks))
+        return tuple(descended(deepened(F.relu_(x), first), self.down, blocks))
+
+
+def centred(pictures: Tensor) -> Tensor:
+    """Of 0 to 1, as -2 to 2: 4 x - 2 in one pass."""
+    return torch.add(torch.full((), -2.0, device=pictures.device), pictures, alpha=4)
+
+
+def laid_out(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """(N, C, H, W) in the ``dtype`` and the layout that convolutions take."""
+    # Converted before it is laid out anew: the other way takes twice the time, and both at once three times.
+    return x.to(dtype).contiguous(memory_format=torch.channels_last)
+
+
+def _of_pixels(weight: Tensor) -> Tensor:
+    """Filters (O, 4 C, 3, 3) of places of 2x2 pixels as those of the pixels, (O, C, 6, 6): to rearrange the filters
+    takes no time, to rearrange pictures as long as the convolution."""
+    outputs = len(weight)
+    places = weight.view(
+        outputs, -1, 2, 2, 3, 3
+    )  # O, C, row and column of the pixel, row and column of the place
+    return places.permute(0, 1, 4, 2, 5, 3).reshape(outputs, -1, 6, 6)
 
 
 def downwards(widths: Iterable[int]) -> nn.ModuleList:

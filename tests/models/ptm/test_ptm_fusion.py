@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rankvqa_cli.models.ptm.fusion import JOINT, SHRINKAGES, Fusion, FusionConfig
+from rankvqa_cli.models.ptm.fusion import SHRINKAGES, Fusion, FusionConfig
 
 
 def made(inputs: list[int], weights: list[float], **values: int) -> Fusion:
@@ -91,19 +91,20 @@ def test_weights_are_shares(weights: list[float]) -> None:
         FusionConfig([3, 3], weights)
 
 
-def test_members_are_heard_in_the_joint_regression_as_loud_as_their_weight() -> None:
+@pytest.mark.parametrize("penalty", [0.3, 30.0])
+def test_members_are_heard_in_the_joint_regression_as_loud_as_their_weight(penalty: float) -> None:
     generator = torch.Generator().manual_seed(5)
     x = [torch.randn(40, 3, generator=generator), torch.randn(40, 8, generator=generator)]
     y = x[0][:, 0] - x[1][:, 2] + 0.1 * torch.randn(40, generator=generator)
     weights = [0.8, 0.2]
     fusion = made([3, 8], weights, joint=True)
-    fusion.fit(x, y)
+    fusion.fit(x, y, penalty=penalty)
     shares = sum(fusion.projected(i, each)[:, -1] for i, each in enumerate(x))
     z = [(each - each.mean(dim=0)) / each.std(dim=0, correction=0) for each in x]
     alike = sum(w * each @ each.T / each.shape[1] for w, each in zip(weights, z, strict=True))
     t = (y - y.mean()) / y.std(correction=0)
     torch.testing.assert_close(
-        shares, alike @ torch.linalg.solve(alike + JOINT * torch.eye(40), t), rtol=1e-3, atol=1e-3
+        shares, alike @ torch.linalg.solve(alike + penalty * torch.eye(40), t), rtol=1e-3, atol=1e-3
     )
 
 
