@@ -38,9 +38,9 @@ Pretask = Literal["rank", "distortion", "content", "texture", "motion"]
 MOTION_FRAMES = 6
 #: Tasks that are asked of no network together with others.
 ALONE = {"motion": "clips, the other tasks from pictures", "texture": "windows, by a network of its own"}
-#: Of what ``texture`` is learned from: draws that are kept, of the held-out contents and of the others,
-#: sources of each, and pixels across, at most, before it is halved.
-FEW, KEPT, SOURCES, MOST_WIDE = 8, 200, 4, 256
+#: Of what ``texture`` is learned from: draws that are kept, of the held-out contents and of the others (there no more
+#: than steps), sources of each, and pixels across, at most, before it is halved.
+FEW, KEPT, SOURCES, MOST_WIDE = 8, 800, 4, 256
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _shows(shards: Sequence[SourceShard], options: ExpertOptions, seed: int | No
         wide = min(MOST_WIDE, *(shard.side for shard in shards))
         drawn = SOURCES, options.slots
         shows = Shows(shards, *drawn, 1, wide, seed or 0)
-        count = FEW if held_out else KEPT
+        count = FEW if held_out else min(KEPT, options.loop.steps)
         return Windows(shows, count, options.groups, drawn, options.crop, seed or 0)
     least = LEAST_SIDE if "content" in options.tasks else 64
     sizes = options.groups, options.slots, _frames(options), options.crop
