@@ -109,6 +109,15 @@ class NoReferenceModel(Protocol):
         ...
 
 
+@runtime_checkable
+class OverlappingAlone(Protocol):
+    """``Overlapping`` of a model that needs no reference."""
+
+    def begin_alone(self, clips: Sequence[Clip]) -> Callable[[], list[Opinion]] | None:
+        """See ``Overlapping.begin_clips``."""
+        ...
+
+
 Model: TypeAlias = FullReferenceModel | NoReferenceModel
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ from rankvqa_cli.models.patchnet import (
     over_places,
 )
 from rankvqa_cli.models.store import ModelFile, model_info
+from rankvqa_cli.models.workers import Workers
 
 #: On a CPU, frames are computed together as long as they have no more pixels than this: beyond, they leave the caches.
 #: Elsewhere a clip's are, as long as there is memory.
@@ -35,9 +36,6 @@ MOST_CHUNKS = 4
 #: By how much features in bfloat16 may differ from float32's, of their mean, and where that is nothing. Rounding makes
 #: at most 0.004.
 ROUNDED, NOTHING = 0.05, 1e-3
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class Seen(NamedTuple):
@@ -77,8 +75,7 @@ class PatchNetModel:
         self._stems: dict[tuple[PatchNet, Units, torch.dtype], tuple[Stem, ReserveStem]] = {}
         self._most_pixels: int | None = None
         self._adapted: list[str] = []
-        self._workers: ThreadPoolExecutor | None = None
-        self._threads = 1
+        self._workers = Workers("patchnet", MOST_CHUNKS)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> PatchNetModel:
         """See FullReferenceModel. The readout, the filters on planes and all that measures the reserve stay in float32
@@ -104,12 +101,12 @@ class PatchNetModel:
     ) -> Callable[[], list[ClipOutput]] | None:
         """See Overlapping: the workers go on to the next clips' chunks, instead of waiting for each other, and so does
         a device that has its work queued."""
-        self._hire()
+        self._workers.hire(self.device)
         if self.keep_maps:
             return None
         if self.device.type != "cpu":
             return partial(self._landed, self._launched(reference, distorted))
-        if self._workers is None:
+        if not self._workers.hired:
             return None
         return partial(self._outputs, self._begin(reference, distorted))
 
@@ -127,7 +124,7 @@ class PatchNetModel:
     def _outputs(self, looks: Sequence[Future[Look]]) -> list[ClipOutput]:
         reserve, seen = _seen(looks)
         # By a worker, too: this thread would share a hundred numbers with others, and wait until those have a core.
-        outputs = [self._submit(self._output, each, reserve) for each in seen]
+        outputs = [self._workers.submit(self._output, each, reserve) for each in seen]
         return [each.result() for each in outputs]
 
     @torch.inference_mode()
@@ -141,7 +138,7 @@ class PatchNetModel:
 
     def _begin(self, reference: Clip, distorted: Sequence[Clip]) -> list[Future[Look]]:
         """A look at every chunk, in the frames' order. Where a device's memory does not do, of smaller chunks."""
-        self._hire()
+        self._workers.hire(self.device)
         frames, pixels = len(reference.luma), reference.format.width * reference.format.height
         while True:
             chunks = chunks_of(frames, pixels, self._at_once(frames * pixels))
@@ -170,12 +167,14 @@ class PatchNetModel:
         middle = len(reference.luma) // 2
         speaks = next(i for i, chunk in enumerate(chunks) if chunk.start <= middle < chunk.stop)
         # The chunk with the middle frame, which speaks for the content, goes first: maps are weighed by its reserve.
-        first = self._submit(
+        first = self._workers.submit(
             self._look, reference, distorted, chunks[speaks], middle - chunks[speaks].start, None
         )
         reserve = first.result().reserve if self.keep_maps else None
         return [
-            first if i == speaks else self._submit(self._look, reference, distorted, chunk, None, reserve)
+            first
+            if i == speaks
+            else self._workers.submit(self._look, reference, distorted, chunk, None, reserve)
             for i, chunk in enumerate(chunks)
         ]
 
@@ -196,27 +195,6 @@ class PatchNetModel:
         """(1,) float32."""
         distance: Tensor = self.network.readout(_mean(seen).unsqueeze(0), reserve.unsqueeze(0))
         return distance
-
-    def _hire(self) -> None:
-        """Have workers that run their operations alone, as many as there are threads."""
-        threads = min(torch.get_num_threads(), MOST_CHUNKS) if self.device.type == "cpu" else 1
-        if threads == self._threads:
-            return
-        if self._workers is not None:
-            self._workers.shutdown()
-        self._workers = None
-        self._threads = threads
-        if threads > 1:
-            self._workers = ThreadPoolExecutor(
-                threads, "patchnet", initializer=torch.set_num_threads, initargs=(1,)
-            )
-
-    def _submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        if self._workers is not None:
-            return self._workers.submit(work, *args, **kwargs)
-        done: Future[T] = Future()
-        done.set_result(work(*args, **kwargs))
-        return done
 
     @torch.inference_mode()
     def _look(

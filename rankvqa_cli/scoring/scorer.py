@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rankvqa_cli.errors import ModelError
 from rankvqa_cli.media.wording import quoted
-from rankvqa_cli.models.contract import Clip, ClipOutput, Model, NoReferenceModel, Opinion, Overlapping
+from rankvqa_cli.models.contract import (
+    Clip,
+    ClipOutput,
+    Model,
+    NoReferenceModel,
+    Opinion,
+    Overlapping,
+    OverlappingAlone,
+)
 from rankvqa_cli.scoring.clips import clip_windows
 from rankvqa_cli.scoring.passes import Pass
 from rankvqa_cli.scoring.prefetch import ClipSet
@@ -84,14 +92,11 @@ class Scorer:
         reference = tensors.pop(0) if self._job.first_input else None
         waits: dict[int, Callable[[], Sequence[ClipOutput | Opinion]]] = {}
         for number, model in enumerate(runtime.models):
-            if (
-                self._grid_of[number] == clips.grid
-                and isinstance(model, Overlapping)
-                and reference is not None
-            ):
-                wait = model.begin_clips(reference, list(tensors.values()))
-                if wait is not None:
-                    waits[number] = wait
+            if self._grid_of[number] != clips.grid:
+                continue
+            wait = _begin(model, reference, list(tensors.values()))
+            if wait is not None:
+                waits[number] = wait
         return _Begun(clips, reference, tensors, waits)
 
     def _finish(self, begun: _Begun) -> ClipSet:
@@ -132,6 +137,14 @@ class Scorer:
         rate = done / (time.perf_counter() - self._started)
         path = self._planned[lane].info.spec.path
         self._job.progress(Progress(path, model, done, self._work.frames, rate))
+
+
+def _begin(
+    model: Model, reference: Clip | None, clips: Sequence[Clip]
+) -> Callable[[], Sequence[ClipOutput | Opinion]] | None:
+    if isinstance(model, Overlapping) and reference is not None:
+        return model.begin_clips(reference, clips)
+    return model.begin_alone(clips) if isinstance(model, OverlappingAlone) else None
 
 
 def _score(model: Model, reference: Clip | None, clips: Sequence[Clip]) -> Sequence[ClipOutput | Opinion]:

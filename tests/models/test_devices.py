@@ -17,7 +17,7 @@ from torch.utils import backend_registration
 
 from rankvqa_cli.errors import DeviceError
 from rankvqa_cli.models.compute import Compute
-from rankvqa_cli.models.contract import Adapting, Calibration, Clip
+from rankvqa_cli.models.contract import Adapting, Calibration, Clip, OverlappingAlone
 from rankvqa_cli.models.patchnet import TINY, Features, PatchNet, Stem
 from rankvqa_cli.models.patchnet_model import PatchNetModel
 from rankvqa_cli.models.registry import load
@@ -77,6 +77,24 @@ def test_a_device_is_given_work_and_not_waited_for() -> None:
     assert wait is not None
     with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
         wait()
+
+
+def test_moments_are_judged_beside_each_other() -> None:
+    model, seen = load("ptm"), [[clip] for clip in clips(1)]
+    assert isinstance(model, OverlappingAlone)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert model.begin_alone(seen[0]) is None, "nothing is beside the only thread"
+        expected = [model.score_clips(each)[0].score for each in seen]
+        torch.set_num_threads(2)
+        waits = [model.begin_alone(each) for each in seen]
+        found = [wait()[0].score for wait in waits if wait is not None]
+        assert found == pytest.approx(expected, abs=1e-3)
+        assert len(set(found)) == 3
+        assert model.score_clips(seen[0])[0].score == pytest.approx(expected[0], abs=1e-3)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_fewer_frames_at_a_time_where_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:

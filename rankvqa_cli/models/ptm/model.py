@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,10 +17,13 @@ from rankvqa_cli.models.ptm.ensemble import Ensemble, member_path, open_members,
 from rankvqa_cli.models.ptm.fusion import Fusion, FusionConfig
 from rankvqa_cli.models.ptm.views import Moment
 from rankvqa_cli.models.store import ModelFile, read_model
+from rankvqa_cli.models.workers import Workers
 from rankvqa_cli.types import ModelInfo
 
 #: The architecture that the head's file names.
 HEAD = "ptm-fusion"
+#: Moments in work at a time, whatever the number of threads: memory grows with them.
+MOST_MOMENTS = 4
 
 
 class Ptm:
@@ -40,9 +45,23 @@ class Ptm:
         self._views = ensemble.views
         self._networks = tuple(networks)
         self._fusion = fusion.eval()
+        self._device = torch.device("cpu")
+        self._workers = Workers("ptm", MOST_MOMENTS)
 
     def score_clips(self, clips: Sequence[Clip]) -> list[Opinion]:
-        moments = [self._features(clip) for clip in clips]
+        return self._opinions(self._begun(clips))
+
+    def begin_alone(self, clips: Sequence[Clip]) -> Callable[[], list[Opinion]] | None:
+        """See OverlappingAlone: every thread has a moment of its own."""
+        self._workers.hire(self._device)
+        return partial(self._opinions, self._begun(clips)) if self._workers.hired else None
+
+    def _begun(self, clips: Sequence[Clip]) -> list[Future[list[Tensor]]]:
+        self._workers.hire(self._device)
+        return [self._workers.submit(self._features, clip) for clip in clips]
+
+    def _opinions(self, begun: Sequence[Future[list[Tensor]]]) -> list[Opinion]:
+        moments = [each.result() for each in begun]
         with torch.no_grad():
             fused = self._fusion([torch.stack(each) for each in zip(*moments, strict=True)])
         quality, own = fused.quality.clamp(0, 100), fused.own.clamp(0, 100)
@@ -53,10 +72,12 @@ class Ptm:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Ptm:
         """Members compute on ``device`` and in ``dtype`` where their adapters can; the head is tiny."""
+        self._device = device
         for network in self._networks:
             network.to(device, dtype)
         return self
 
+    @torch.inference_mode()
     def _features(self, clip: Clip) -> list[Tensor]:
         moment = Moment.of(clip, self._views)
         return [moment.features(network).cpu() for network in self._networks]
