@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -73,19 +74,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args(argv)
     rows: list[Row] = []
-    with torch.inference_mode():
-        runtime = load(arguments, arguments.device, arguments.precision)
-        with computing(runtime.compute):
-            print(f"{runtime.environment('none')}")
-            for size in arguments.sizes:
-                for row in measure(runtime, size, arguments.clips):
-                    rows.append(row)
-                    print(
-                        f"{row.size}\t{row.part}\t{row.fps:.1f} frames/s\t{row.gib_s:.2f} GiB/s", flush=True
-                    )
-        if runtime.compute.device.type != "cpu":
-            for size in arguments.sizes:
-                compare(arguments, size)
+    runtime = load(arguments, arguments.device, arguments.precision)
+    with computing(runtime.compute):
+        print(f"{runtime.environment('none')}")
+        for size in arguments.sizes:
+            for row in measure(runtime, size, arguments.clips):
+                rows.append(row)
+                print(f"{row.size}\t{row.part}\t{row.fps:.1f} frames/s\t{row.gib_s:.2f} GiB/s", flush=True)
+    if runtime.compute.device.type != "cpu":
+        for size in arguments.sizes:
+            compare(arguments, size)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
 
@@ -147,18 +145,17 @@ def measure(runtime: Runtime, size: str, clips: int) -> Iterator[Row]:
         streams = [Stream(Repeated(own, frames), format.frame_bytes) for own in content]
         grid = Spacing(length, length, 1)
         with Prefetcher(streams, [grid], runtime.uploads.allocate) as prefetcher:
-            last: tuple[ClipSet, Callable[[], list[ClipOutput]]] | None = None
-            for item in prefetcher:
-                reference, distorted = (
-                    runtime.clip(rows, format) for rows in item.frames if rows is not None
-                )
-                wait = begun(model, reference, distorted)
-                if last is not None:
-                    last[1]()
-                    prefetcher.release(last[0])
-                last = item, wait
-            if last is not None:
-                last[1]()
+            held: deque[ClipSet] = deque()
+
+            def read() -> Iterator[tuple[Clip, Clip]]:
+                for item in prefetcher:
+                    held.append(item)
+                    reference, distorted = (
+                        runtime.clip(rows, format) for rows in item.frames if rows is not None
+                    )
+                    yield reference, distorted
+
+            pipelined(model, read(), lambda: prefetcher.release(held.popleft()))
 
     parts = {"upload": upload, "compute": compute, "buffers": from_buffers, "frames": from_frames}
     for part, work in parts.items():
@@ -173,16 +170,19 @@ def measure(runtime: Runtime, size: str, clips: int) -> Iterator[Row]:
         yield Row(size, part, fps, fps * 2 * format.frame_bytes / 2**30)
 
 
-def pipelined(model: FullReferenceModel, clips: Iterator[tuple[Clip, Clip]]) -> None:
-    """Score, each clip begun before the last is done, as the engine does."""
-    last: Callable[[], list[ClipOutput]] | None = None
+def pipelined(
+    model: FullReferenceModel, clips: Iterator[tuple[Clip, Clip]], done: Callable[[], None] = lambda: None
+) -> None:
+    """Score, each clip begun before the last is done, as the engine does; ``done`` is called once one is."""
+    waits: deque[Callable[[], list[ClipOutput]]] = deque()
     for reference, distorted in clips:
-        wait = begun(model, reference, distorted)
-        if last is not None:
-            last()
-        last = wait
-    if last is not None:
-        last()
+        waits.append(begun(model, reference, distorted))
+        if len(waits) > 1:
+            waits.popleft()()
+            done()
+    for wait in waits:
+        wait()
+        done()
 
 
 def begun(model: FullReferenceModel, reference: Clip, distorted: Clip) -> Callable[[], list[ClipOutput]]:

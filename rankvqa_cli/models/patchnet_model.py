@@ -148,11 +148,12 @@ class PatchNetModel:
                 count = max(chunk.stop - chunk.start for chunk in chunks)
                 if count == 1:
                     raise
-            self._most_pixels = -(-count // 2) * pixels
+            fewer = -(-count // 2)
+            self._most_pixels = fewer * pixels
             torch.cuda.empty_cache()
             self._adapted.append(
-                f"{self.device} ran out of memory: {self.info.name} takes {-(-count // 2)} frames at a time instead of "
-                f"{count}, which is slower"
+                f"{self.device} ran out of memory: {self.info.name} takes {fewer} frames at a time instead of {count}, "
+                "which is slower"
             )
 
     def _at_once(self, clip: int) -> int:

@@ -94,7 +94,7 @@ class Scorer:
         for number, model in enumerate(runtime.models):
             if self._grid_of[number] != clips.grid:
                 continue
-            wait = _begin(model, reference, list(tensors.values()))
+            wait = _started(model, reference, list(tensors.values()))
             if wait is not None:
                 waits[number] = wait
         return _Begun(clips, reference, tensors, waits)
@@ -139,9 +139,10 @@ class Scorer:
         self._job.progress(Progress(path, model, done, self._work.frames, rate))
 
 
-def _begin(
+def _started(
     model: Model, reference: Clip | None, clips: Sequence[Clip]
 ) -> Callable[[], Sequence[ClipOutput | Opinion]] | None:
+    """What waits for the scores of a model that works on beside this thread, None of any other."""
     if isinstance(model, Overlapping) and reference is not None:
         return model.begin_clips(reference, clips)
     return model.begin_alone(clips) if isinstance(model, OverlappingAlone) else None

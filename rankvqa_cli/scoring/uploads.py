@@ -52,9 +52,8 @@ class Streamed:
             found = frames.to(self._device, non_blocking=True)
         working = torch.cuda.current_stream(self._device)
         working.wait_stream(self._stream)
-        found.record_stream(
-            working
-        )  # made on the one stream, and not to be given away before the other is done
+        # It was made on the one stream, and must not be given away before the other is done with it.
+        found.record_stream(working)
         return found
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rankvqa_cli.models.ptm.fusion import Fusion, FusionConfig, slope
+from rankvqa_cli.models.ptm.fusion import JOINT, Fusion, FusionConfig, slope
 from rankvqa_cli.training.clusters import mos_clusters
 from rankvqa_cli.training.icid import IcidLoss, IcidOptions, icid_loss
 from rankvqa_cli.training.select import Weighting, dbi_weights
@@ -40,7 +40,7 @@ class FusingOptions:
     components: int = 4
     mean: bool = False
     joint: bool = False
-    joint_penalty: float = 0.3
+    joint_penalty: float = JOINT
     people: float = 0.0
     hidden: int = 32
     latent: int = 16

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 #: Penalties of the components, times the number of features, on standardised features: strongest first.
 SHRINKAGES = (300.0, 30.0, 3.0, 0.3)
+#: Penalty of the joint regression, against features of which all members together have a variance of 1, where none is
+#: asked for.
+JOINT = 0.3
 #: Quality, 0 to 100, where a head says nothing, and what 1 of its units is.
 MIDDLE, SPREAD = 50.0, 25.0
 
@@ -98,7 +101,7 @@ class Fusion(nn.Module):
         label: Tensor,
         weight: Tensor | None = None,
         group: Tensor | None = None,
-        penalty: float = 0.3,
+        penalty: float = JOINT,
     ) -> None:
         """Set centres and projections from training samples: one (N, D) a member, their ``label`` (N,), as how many
         samples each counts (N,), 1 by default, and the ``group`` (N,) of whole numbers within which alone samples are

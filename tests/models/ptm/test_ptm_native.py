@@ -47,6 +47,7 @@ def test_bf16_computes_nearly_the_same(name: str | None, size: tuple[int, int], 
     assert rough.dtype == torch.float32
     found = exact.vectors(pictures)
     assert not torch.equal(found, rough)
-    # Vectors are logarithms: one of a map that is nearly empty may be off by several times the mean.
     assert float((found - rough).abs().mean()) < 0.01 * float(found.abs().mean())
-    assert float((found - rough).abs().max()) < 0.03 * float(found.abs().max())
+    # Vectors are logarithms: in noise, one of textures' 512 is of a map that is nearly empty.
+    most = 0.015 if name == "expert-texture" else 0.01
+    assert float((found - rough).abs().max()) < most * float(found.abs().max())
