@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from rankvqa_cli.cli.rawvideo import RawOptions, raw_formats
 from rankvqa_cli.cli.score import one_thread_for_numpy
 from rankvqa_cli.cli.talk import Talk
 from rankvqa_cli.errors import UsageError
+from rankvqa_cli.media.threads import usable_cpus
 
 if TYPE_CHECKING:
     from rankvqa_cli.batch.joblist import JobList
@@ -80,7 +80,7 @@ class Settings:
         raw, ref_raw = raw_formats(distorted, reference, self.raw, self.ref_raw)
         count, threads = self.count or 1, self.scoring.threads
         if threads is None and count > 1:
-            threads = max(1, (os.cpu_count() or 1) // count)
+            threads = max(1, usable_cpus() // count)
         share = self.scoring.memory_share / count
         return dataclasses.replace(
             self.scoring, raw=raw, ref_raw=ref_raw, threads=threads, memory_share=share

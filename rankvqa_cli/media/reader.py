@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import select
 import subprocess
 from dataclasses import dataclass
 from types import TracebackType
@@ -230,6 +231,16 @@ class FrameReader:
             filled += got
         self.frames_read += 1
         return True
+
+    def ready(self, patience_s: float) -> bool:
+        """Whether FFmpeg, which runs, gives more or ends within ``patience_s``."""
+        if self._ended or self._first_byte:
+            return True
+        stdout = self._running().stdout
+        assert stdout is not None
+        waiting = select.poll()
+        waiting.register(stdout, select.POLLIN)
+        return bool(waiting.poll(1000 * patience_s))
 
     def _goes_on(self) -> bool:
         """Whether FFmpeg gives another frame, of which one byte is read."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rankvqa_cli.media.reader import FrameReader, StreamEnd, reader_argv
+from rankvqa_cli.media.threads import decoding_share
 from rankvqa_cli.types import PlannedInput, ReadOptions
 
 
@@ -28,7 +31,10 @@ class SparseReader(FrameReader):
         if self.every is None:
             return super()._argv()
         chosen = f"not(mod(n,{self.every}))+eq(n,{self._last_expected})"
-        return reader_argv(self._planned, self._options, chosen=chosen, count=True)
+        info = self._planned.info
+        threads = decoding_share(self._options.threads, self.every * info.width * info.height)
+        options = replace(self._options, threads=threads)
+        return reader_argv(self._planned, options, chosen=chosen, count=True)
 
     def finish(self) -> StreamEnd:
         """See FrameReader."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.models.contract import Clip
-from rankvqa_cli.models.sizes import halved
+from rankvqa_cli.models.sizes import WIDER, halved, halved_codes
 
 ColourInput = Literal["luma", "rgb", "ycbcr"]
 
@@ -99,10 +99,14 @@ def nominal_chroma(clip: Clip) -> Tensor:
     if clip.cb is None or clip.cr is None:
         frames, height, width = clip.luma.shape
         return torch.zeros(frames, 2, -(-height // 2), -(-width // 2), device=clip.luma.device)
+    return _nominal_chroma(torch.stack([clip.cb.to(torch.float32), clip.cr.to(torch.float32)], dim=1), clip)
+
+
+def _nominal_chroma(values: Tensor, clip: Clip) -> Tensor:
+    """Chroma code ``values`` of a clip, float32, changed in place: neutral at 0."""
     depth = clip.format.bit_depth
     span = 2.0**depth - 1 if clip.format.full_range else 224 * 2.0 ** (depth - 8)
-    planes = torch.stack([clip.cb.to(torch.float32), clip.cr.to(torch.float32)], dim=1)
-    return planes.sub_(2.0 ** (depth - 1)).div_(span)
+    return values.sub_(2.0 ** (depth - 1)).div_(span)
 
 
 def chroma_420(clip: Clip) -> Tensor:
@@ -159,14 +163,29 @@ def halved_rgb(clip: Clip) -> Tensor:
     """``sizes.halved(rgb(clip))`` at a quarter of the work: (T, 3, H // 2, W // 2) float32. Values that overshoot count
     as they are in a mean, and the mean is clamped. Raises InputError as ``rgb`` does."""
     weights = _red_and_blue(clip)
-    luma = _nominal(halved(clip.luma.to(torch.float32)), clip)
-    if clip.format.chroma not in ((2, 2), None):
-        return _mixed(luma, halved(_spread_chroma(clip)), *weights)
-    # Bilinear interpolation and the mean of what it gives: an eighth of each neighbour, one axis after the other.
-    chroma = F.pad(nominal_chroma(clip), (1, 1, 1, 1), mode="replicate")
-    rows = 0.75 * chroma[..., 1:-1, :] + 0.125 * (chroma[..., :-2, :] + chroma[..., 2:, :])
-    chroma = 0.75 * rows[..., 1:-1] + 0.125 * (rows[..., :-2] + rows[..., 2:])
+    luma = _nominal(halved_codes(clip.luma), clip)
+    if clip.cb is None or clip.cr is None:
+        chroma = nominal_chroma(clip)
+    elif clip.format.chroma == (2, 2):
+        chroma = _nominal_chroma(_means_on_luma(clip.cb, clip.cr), clip)
+    else:
+        chroma = halved(_spread_chroma(clip))
     return _mixed(luma, chroma[..., : luma.shape[-2], : luma.shape[-1]], *weights)
+
+
+def _means_on_luma(cb: Tensor, cr: Tensor) -> Tensor:
+    """Code values (T, h, w) of 4:2:0 chroma, interpolated bilinearly to luma's size and halved again: (T, 2, h, w)
+    float32. That is an eighth of each neighbour, one axis after the other; in whole numbers until the end, which is
+    twice as fast."""
+    frames, height, width = cb.shape
+    wide = torch.empty(frames, 2, height + 2, width + 2, dtype=WIDER[cb.dtype], device=cb.device)
+    for plane, codes in enumerate((cb, cr)):
+        wide[:, plane, 1:-1, 1:-1] = codes
+    wide[:, :, [0, -1], 1:-1] = wide[:, :, [1, -2], 1:-1]
+    wide[..., [0, -1]] = wide[..., [1, -2]]
+    rows = (wide[..., :-2, :] + wide[..., 2:, :]).add_(wide[..., 1:-1, :], alpha=6)
+    both = (rows[..., :-2] + rows[..., 2:]).add_(rows[..., 1:-1], alpha=6)
+    return both.to(torch.float32).div_(64)
 
 
 def _red_and_blue(clip: Clip) -> tuple[float, float]:

@@ -15,6 +15,23 @@ def halved(x: Tensor) -> Tensor:
     return (rows[..., ::2] + rows[..., 1::2]) / 4
 
 
+#: Integers that hold two code values side by side, or sums of 64 of them.
+WIDER = {torch.uint8: torch.int16, torch.uint16: torch.int32}
+
+
+def halved_codes(codes: Tensor) -> Tensor:
+    """``halved`` of code values, uint8 or uint16 (..., H, W): the same numbers, float32, in half the time. Neighbours in
+    a row are read as one integer."""
+    *apart, step = codes.stride()
+    if codes.shape[-1] % 2 or step != 1 or any(each % 2 for each in (codes.storage_offset(), *apart)):
+        return halved(codes.to(torch.float32))
+    bits = 8 * codes.element_size()
+    pairs = codes[..., : codes.shape[-2] // 2 * 2, :].view(WIDER[codes.dtype])
+    low, high = pairs & ((1 << bits) - 1), (pairs >> bits).bitwise_and_((1 << bits) - 1)
+    sums = low.add_(high)
+    return (sums[..., ::2, :] + sums[..., 1::2, :]).to(torch.float32).div_(4)
+
+
 def mirrored(x: Tensor, least: int) -> Tensor:
     """``x`` (..., H, W) continued by mirroring to at least ``least`` each way; itself where it is large enough."""
     for axis in (-2, -1):

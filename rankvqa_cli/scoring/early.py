@@ -10,6 +10,8 @@ from rankvqa_cli.types import ComparisonPlan, PlannedInput, ReadOptions
 
 #: How much of one video is held before it is compared: what alignment looks at first, if it is not too large.
 HELD_FRAMES, HELD_BYTES = 32, 128 << 20
+#: How long nobody asks whether enough is held, while FFmpeg gives nothing.
+PATIENCE_S = 0.01
 
 
 class Early:
@@ -52,6 +54,8 @@ class Early:
             readers.append(self.lookahead.reader)
         while readers and not enough():
             reader = min(readers, key=lambda each: each.holds)
+            if not reader.ready(PATIENCE_S):
+                continue
             most = min(HELD_FRAMES, HELD_BYTES // reader.format.frame_bytes)
             if reader.holds >= most or reader.hold() is None:
                 readers.remove(reader)

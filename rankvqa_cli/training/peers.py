@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from rankvqa_cli.errors import InputError, UsageError
 from rankvqa_cli.media.plan import make_plan
 from rankvqa_cli.media.probe import probe
 from rankvqa_cli.media.reader import reader_argv
+from rankvqa_cli.media.threads import usable_cpus
 from rankvqa_cli.training.sources import corpus_ffmpeg_version, run_ffmpeg
 from rankvqa_cli.types import FrameFormat, InputSpec, PlannedInput, ReadOptions
 
@@ -83,7 +83,7 @@ def measure_peers(
                     f"{str(file)!r} has {found} frames and its reference {frames}: cut them to one length"
                 )
             log = _libvmaf(
-                folder, planned.format, plan.reference.format, names, threads or os.cpu_count() or 1, file
+                folder, planned.format, plan.reference.format, names, threads or usable_cpus(), file
             )
             if len(log) != frames:
                 raise InputError(f"libvmaf scored {len(log)} of {frames} frames of {str(file)!r}")
