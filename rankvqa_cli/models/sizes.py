@@ -20,8 +20,8 @@ WIDER = {torch.uint8: torch.int16, torch.uint16: torch.int32}
 
 
 def halved_codes(codes: Tensor) -> Tensor:
-    """``halved`` of code values, uint8 or uint16 (..., H, W): the same numbers, float32, in half the time. Neighbours in
-    a row are read as one integer."""
+    """``halved`` of code values, uint8 or uint16 (..., H, W): the same numbers, float32, in half the time. Neighbours
+    in a row are read as one integer."""
     *apart, step = codes.stride()
     if codes.shape[-1] % 2 or step != 1 or any(each % 2 for each in (codes.storage_offset(), *apart)):
         return halved(codes.to(torch.float32))

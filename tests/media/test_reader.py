@@ -259,3 +259,18 @@ def test_planned_paths_are_read_as_they_were_probed(make_clip: MakeClip) -> None
     with pytest.raises(InputError, match=r"no frame of '/nowhere/x\\n.mp4' \(.*No such file") as caught:
         read_all(gone)
     assert "\n" not in str(caught.value)
+
+
+def test_whoever_reads_is_told_whether_there_is_something(fake_ffmpeg: Path) -> None:
+    go = fake_ffmpeg.with_name("go")
+    waits = "while not os.path.exists(sys.argv[0].replace('fake-ffmpeg', 'go')): time.sleep(0.01)\n"
+    planned = behave(fake_ffmpeg, waits + "out.write(bytes(16))")
+    with FrameReader(planned, ReadOptions()) as reader:
+        assert not reader.ready(0)
+        assert not reader.ready(0.05)
+        go.touch()
+        assert reader.ready(60)
+        assert reader.read_into(memoryview(bytearray(16)))
+        assert reader.ready(60)  # it has ended, which is something to read as well
+        assert not reader.read_into(memoryview(bytearray(16)))
+        assert reader.ready(0)

@@ -133,3 +133,11 @@ def test_a_killed_decoder_ends_what_is_read(make_clip: MakeClip, tmp_path: Path)
         assert reader.read_into(buffer)
         reader.kill()
         assert sum(reader.read_into(buffer) for _ in range(300)) < 100
+
+
+def test_the_decoder_of_a_few_frames_leaves_threads_to_whoever_looks_at_them(make_clip: MakeClip) -> None:
+    planned = alone(look(make_clip("x.mkv", "-c:v", "ffv1")))
+    two = ReadOptions(threads=2)
+    for reader, threads in ((FrameReader(planned, two), "2"), (SparseReader(planned, two, 3), "1")):
+        argv = reader._argv()
+        assert argv[argv.index("-threads") + 1] == threads

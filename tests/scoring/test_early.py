@@ -36,6 +36,28 @@ def never() -> bool:
     return False
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame is read between any two times that somebody asks whether it is enough."""
+    monkeypatch.setattr(early, "PATIENCE_S", 60.0)
+
+
+@pytest.mark.parametrize("with_reference", [True, False])
+def test_nobody_waits_for_a_frame_who_has_enough(
+    plan: ComparisonPlan, monkeypatch: pytest.MonkeyPatch, with_reference: bool
+) -> None:
+    """As where FFmpeg is slow to give one."""
+    slow = plan if with_reference else make_plan(None, [plan.inputs[0].info], OPTIONS)
+    monkeypatch.setattr(FrameReader, "ready", lambda self, patience_s: False)
+    with Early(slow, OPTIONS) as begun:
+        asked = count()
+        begun.read_on(lambda: next(asked) == 3)
+        reader = begun.take(slow.inputs[0])
+        assert reader is not None
+        with reader:
+            assert (reader.holds, len(frames_of(reader))) == (0, 20)
+
+
 def test_frames_that_were_read_ahead_are_delivered_all_the_same(plan: ComparisonPlan) -> None:
     assert plan.reference is not None
     with Early(plan, OPTIONS) as begun:
