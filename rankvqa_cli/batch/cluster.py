@@ -13,13 +13,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
-from rankvqa_cli.batch.options import ScoreOptions
 from rankvqa_cli.batch.scoring import Task, failed, score_task
 from rankvqa_cli.batch.sharing import shared_out
 from rankvqa_cli.batch.workers import Work
 from rankvqa_cli.errors import DeviceError, ExitCode, UsageError
 from rankvqa_cli.results.batch import ScoredJob
 from rankvqa_cli.scoring.loading import warm_up
+from rankvqa_cli.scoring.options import ScoreOptions
 
 SCHEME = "ray"
 _PORT = 10001

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rankvqa_cli.batch.options import ScoreOptions
 from rankvqa_cli.batch.scoring import score_files
 from rankvqa_cli.errors import VqaError
 from rankvqa_cli.results.batch import Batch, ScoredJob
+from rankvqa_cli.scoring.options import ScoreOptions
 from rankvqa_cli.types import Moment
 
 #: Jobs that are worth another look, and clips of each.

@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from rankvqa_cli.batch.joblist import Job, JobList
-from rankvqa_cli.batch.options import ScoreOptions
 from rankvqa_cli.errors import InputError, UsageError, VqaError
 from rankvqa_cli.media.bitrate import bitrate_kbps
 from rankvqa_cli.media.plan import make_plan
 from rankvqa_cli.media.probe import probe
+from rankvqa_cli.scoring.options import ScoreOptions
 from rankvqa_cli.types import FrameFormat, ModelInfo, ReadOptions, VideoInfo
 from rankvqa_cli.version import version
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Sequence
 
 from rankvqa_cli.batch.joblist import Job, JobList
 from rankvqa_cli.batch.journal import Journal
-from rankvqa_cli.batch.options import ScoreOptions
 from rankvqa_cli.batch.prepare import Prepared, Preparing, Refused, load_infos, prepare_all, require_none
 from rankvqa_cli.batch.scoring import adopted, failed, make_tasks
 from rankvqa_cli.batch.workers import Work
 from rankvqa_cli.results.batch import Batch, ScoredJob
+from rankvqa_cli.scoring.options import ScoreOptions
 from rankvqa_cli.types import ModelInfo
 from rankvqa_cli.version import version
 

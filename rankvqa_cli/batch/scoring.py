@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from rankvqa_cli.batch.joblist import Job
-from rankvqa_cli.batch.options import ScoreOptions
 from rankvqa_cli.batch.prepare import Prepared
 from rankvqa_cli.errors import DeviceError, VqaError
 from rankvqa_cli.results.batch import ScoredJob
 from rankvqa_cli.results.report import plan_json
+from rankvqa_cli.scoring.options import ScoreOptions
 from rankvqa_cli.types import ComparisonPlan, Report, Result
 
 
@@ -72,29 +72,7 @@ def score_files(
     """``scoring.engine.score`` with the batch's options; it raises the same."""
     from rankvqa_cli.scoring import engine
 
-    return engine.score(
-        distorted,
-        reference,
-        models=options.models,
-        raw=options.raw,
-        ref_raw=options.ref_raw,
-        seek=options.seek,
-        duration=options.duration,
-        frames=options.frames,
-        align=options.align,
-        hop=options.hop,
-        clip_stride=options.clip_stride,
-        sample=options.sample,
-        device=options.device,
-        precision=options.precision,
-        threads=options.threads,
-        memory_share=options.memory_share,
-        pool=options.pool,
-        allow_short=options.allow_short,
-        allow_damaged=options.allow_damaged,
-        deinterlace=options.deinterlace,
-        moments=moments,
-    )
+    return engine.score(distorted, reference, moments=moments, **options.arguments)
 
 
 def _after(error: VqaError, jobs: Sequence[Prepared], options: ScoreOptions, decodes: int) -> list[ScoredJob]:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from rankvqa_cli.batch.joblist import Job, JobList
 from rankvqa_cli.batch.journal import Journal
 from rankvqa_cli.batch.naming import files_in, fill, parse_pattern
-from rankvqa_cli.batch.options import ScoreOptions
 from rankvqa_cli.batch.prepare import Preparing, load_infos
 from rankvqa_cli.batch.run import Say, make_batch, score_listed
 from rankvqa_cli.batch.workers import Work
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.results.batch import Batch, ScoredJob
+from rankvqa_cli.scoring.options import ScoreOptions
 
 _LOOK_EVERY_S = 0.25
 

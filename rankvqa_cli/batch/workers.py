@@ -18,11 +18,11 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Self
 
-from rankvqa_cli.batch.options import ScoreOptions
 from rankvqa_cli.batch.scoring import Task, failed, score_task
 from rankvqa_cli.batch.sharing import shared_out
 from rankvqa_cli.errors import ExitCode
 from rankvqa_cli.results.batch import ScoredJob
+from rankvqa_cli.scoring.options import ScoreOptions
 
 #: What a fault of the program itself counts as, where its process says nothing else.
 _FAULT = 70

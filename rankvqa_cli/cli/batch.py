@@ -22,9 +22,9 @@ from rankvqa_cli.results.writers import STDOUT, Target
 
 if TYPE_CHECKING:
     from rankvqa_cli.batch.joblist import JobList
-    from rankvqa_cli.batch.options import ScoreOptions
     from rankvqa_cli.batch.workers import Work
     from rankvqa_cli.results.batch import Batch
+    from rankvqa_cli.scoring.options import ScoreOptions
 
 FORMATS = ("csv", "json")
 JOURNAL_SUFFIXES = (".ndjson", ".jsonl")
@@ -104,7 +104,7 @@ def command(
     with its error and exit code, and the rest goes on.
     """
     writers.require_stdout()
-    check_models(settings.scoring.models)
+    check_models(settings.scoring.given.models)
     if watched is not None:
         if source is not None:
             raise UsageError("--watch is in place of JOBS: leave one of them out")
@@ -139,7 +139,7 @@ def _watch(
 ) -> int:
     from rankvqa_cli.batch.watch import Watch, watch
 
-    if settings.reference is None and not settings.scoring.models:
+    if settings.reference is None and not settings.scoring.given.models:
         raise UsageError("--watch needs a reference for the encodes: give one with -ref")
     work = settings.work()
     gating.check([])

@@ -12,15 +12,13 @@ import click
 
 from rankvqa_cli.cli import options
 from rankvqa_cli.cli.options import Function, option, stack
-from rankvqa_cli.cli.rawvideo import RawOptions, raw_formats
-from rankvqa_cli.cli.score import one_thread_for_numpy
+from rankvqa_cli.cli.scoring_options import Scoring, scoring_options
 from rankvqa_cli.cli.talk import Talk
-from rankvqa_cli.errors import UsageError
 from rankvqa_cli.media.threads import usable_cpus
+from rankvqa_cli.scoring.options import ScoreOptions
 
 if TYPE_CHECKING:
     from rankvqa_cli.batch.joblist import JobList
-    from rankvqa_cli.batch.options import ScoreOptions
     from rankvqa_cli.batch.workers import Work
     from rankvqa_cli.results.batch import ScoredJob
 
@@ -53,16 +51,14 @@ _OPTIONS = (
 
 @dataclass(frozen=True)
 class Settings:
-    """The options as they were given. ``scoring`` has no layouts of headerless video yet: see ``options_for``."""
+    """Who works on which jobs, and how files are scored, as far as that does not depend on their names."""
 
     reference: str | None
     pattern: str | None
     keep_going: bool
     count: int | None
     cluster: str | None
-    raw: RawOptions
-    ref_raw: RawOptions
-    scoring: ScoreOptions
+    scoring: Scoring
 
     def read_jobs(self, source: str) -> JobList:
         """What ``source`` lists; see ``batch.joblist.read_jobs``."""
@@ -71,20 +67,17 @@ class Settings:
         return read_jobs(source, pattern=self.pattern, reference=self.reference)
 
     def options_for(self, listed: JobList) -> ScoreOptions:
-        """How the jobs are scored. Raises UsageError as ``raw_formats`` does."""
+        """How the jobs are scored. Raises UsageError as ``Scoring.of`` does."""
         references = [job.reference for job in listed.jobs if job.reference is not None]
         return self.named([job.distorted for job in listed.jobs], references[0] if references else None)
 
     def named(self, distorted: Sequence[str], reference: str | None) -> ScoreOptions:
-        """How files are scored that are called like these. Raises UsageError as ``raw_formats`` does."""
-        raw, ref_raw = raw_formats(distorted, reference, self.raw, self.ref_raw)
-        count, threads = self.count or 1, self.scoring.threads
+        """How files are scored that are called like these. Raises UsageError as ``Scoring.of`` does."""
+        found = self.scoring.of(distorted, reference)
+        count, threads = self.count or 1, found.threads
         if threads is None and count > 1:
             threads = max(1, usable_cpus() // count)
-        share = self.scoring.memory_share / count
-        return dataclasses.replace(
-            self.scoring, raw=raw, ref_raw=ref_raw, threads=threads, memory_share=share
-        )
+        return dataclasses.replace(found, threads=threads, memory_share=found.memory_share / count)
 
     def work(self) -> Work:
         """Who scores. Raises UsageError for a cluster that is none, DeviceError where nobody answers there."""
@@ -108,65 +101,13 @@ def batch_options(function: Function) -> Function:
         keep_going: bool,
         count: int | None,
         cluster: str | None,
-        input_format: str | None,
-        size: tuple[int, int] | None,
-        pix_fmt: str | None,
-        framerate: Any,
-        ref_format: str | None,
-        ref_size: tuple[int, int] | None,
-        ref_pix_fmt: str | None,
-        ref_framerate: Any,
-        seek: float,
-        duration: float | None,
-        frames: int | None,
-        deinterlace: bool,
-        align: str | int,
-        allow_short: bool,
-        allow_damaged: bool,
-        models: tuple[str, ...],
-        hop: int | None,
-        clip_stride: int,
-        sample: float,
-        device: str,
-        precision: str,
-        threads: int | None,
-        pool: str,
+        scoring: Scoring,
         **rest: Any,
     ) -> Any:
-        one_thread_for_numpy()
-        from rankvqa_cli.batch.options import ScoreOptions
-
-        if duration == 0.0:
-            raise UsageError("-t 0 leaves nothing to score: give a longer time, or leave -t out")
-        settings = Settings(
-            reference,
-            pattern,
-            keep_going,
-            count,
-            cluster,
-            RawOptions(input_format, size, pix_fmt, framerate),
-            RawOptions(ref_format, ref_size, ref_pix_fmt, ref_framerate),
-            ScoreOptions(
-                models=models,
-                seek=seek,
-                duration=duration,
-                frames=frames,
-                align=align,
-                hop=hop,
-                clip_stride=clip_stride,
-                sample=sample,
-                device=device,
-                precision=precision,
-                threads=threads,
-                pool=pool,
-                allow_short=allow_short,
-                allow_damaged=allow_damaged,
-                deinterlace=deinterlace,
-            ),
-        )
+        settings = Settings(reference, pattern, keep_going, count, cluster, scoring)
         return function(*args, settings=settings, **rest)
 
-    decorated: Callable[..., Any] = gathered
+    decorated: Callable[..., Any] = scoring_options(gathered)
     for each in reversed(_OPTIONS):
         decorated = each(decorated)
     return decorated  # type: ignore[return-value]

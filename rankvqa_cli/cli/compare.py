@@ -116,7 +116,7 @@ def command(
     first, as far as it is not yet.
     """
     writers.require_stdout()
-    check_models(settings.scoring.models)
+    check_models(settings.scoring.given.models)
     targets = [_target(path) for path in outputs or (STDOUT,)]
     gating.check([])
     written = [*targets, *gating.targets()]
@@ -127,7 +127,7 @@ def command(
 
     columns = Columns(tuple(name.strip() for name in codec.split(",")), content, bitrate)
     measured, batch, moments = _measured(talk, source, anchor, settings, gating, columns, scores)
-    encodes, left_out, code = encodes_of(measured, columns, settings.scoring.pool)
+    encodes, left_out, code = encodes_of(measured, columns, settings.scoring.given.pool)
     comparison = compare(
         encodes,
         anchor,
@@ -135,7 +135,7 @@ def command(
         seed=seed,
         source=source,
         argv=("vqa-score", *sys.argv[1:]),
-        pool=settings.scoring.pool,
+        pool=settings.scoring.given.pool,
         rates=columns.rates,
         warnings=left_out,
     )

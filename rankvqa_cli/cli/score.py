@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from fractions import Fraction
 
 import click
 
@@ -13,7 +11,7 @@ from rankvqa_cli.cli import options, render
 from rankvqa_cli.cli.arguments import FFmpegCommand
 from rankvqa_cli.cli.gating import Gating, gate_options, judge
 from rankvqa_cli.cli.progress import progress_line
-from rankvqa_cli.cli.rawvideo import RawOptions, raw_formats
+from rankvqa_cli.cli.scoring_options import Scoring, scoring_options
 from rankvqa_cli.cli.talk import Talk
 from rankvqa_cli.errors import ExitCode, OutputError, UsageError
 from rankvqa_cli.media.wording import MISSING_TAG
@@ -51,34 +49,13 @@ Exit codes:
 @gate_options
 @options.talk_options
 @click.pass_obj
+@scoring_options
 def command(
     talk: Talk,
     inputs: tuple[str, ...],
     reference: tuple[str, ...],
-    input_format: str | None,
-    size: tuple[int, int] | None,
-    pix_fmt: str | None,
-    framerate: Fraction | None,
-    ref_format: str | None,
-    ref_size: tuple[int, int] | None,
-    ref_pix_fmt: str | None,
-    ref_framerate: Fraction | None,
-    seek: float,
-    duration: float | None,
-    frames: int | None,
-    deinterlace: bool,
-    align: str | int,
-    allow_short: bool,
-    allow_damaged: bool,
     explain: bool,
-    models: tuple[str, ...],
-    hop: int | None,
-    clip_stride: int,
-    sample: float,
-    device: str,
-    precision: str,
-    threads: int | None,
-    pool: str,
+    scoring: Scoring,
     outputs: tuple[str, ...],
     output_format: str | None,
     heatmaps: tuple[str, ...],
@@ -95,36 +72,16 @@ def command(
     """
     writers.require_stdout()
     ref = check_inputs(inputs, reference)
-    if duration == 0.0:
-        raise UsageError("-t 0 leaves nothing to score: give a longer time, or leave -t out")
-    raw, ref_raw = raw_formats(
-        inputs,
-        ref,
-        RawOptions(input_format, size, pix_fmt, framerate),
-        RawOptions(ref_format, ref_size, ref_pix_fmt, ref_framerate),
-    )
-    check_models(models)
+    asked = scoring.of(inputs, ref)
+    check_models(asked.models)
     gating.check([(name, ref) for name in inputs])
     heatmap = only_heatmap(heatmaps)
 
     if explain:
         check_explain(bool(outputs) or heatmap is not None or gating.writes, output_format)
-        one_thread_for_numpy()
         from rankvqa_cli.scoring import engine
 
-        plan, alignments = engine.explain(
-            inputs,
-            ref,
-            raw=raw,
-            ref_raw=ref_raw,
-            seek=seek,
-            duration=duration,
-            frames=frames,
-            align=align,
-            threads=threads,
-            allow_short=allow_short,
-            deinterlace=deinterlace,
-        )
+        plan, alignments = engine.explain(inputs, ref, asked)
         shown = render.explain_json if output_format == "json" else render.explain_table
         writers.write_stdout(shown(plan, alignments))
         return ExitCode.OK
@@ -132,35 +89,18 @@ def command(
     targets = output_targets(outputs, output_format)
     read = [*(name for name in (*inputs, *reference) if name != STDIN), *gating.baselines()]
     reads_stdin = STDIN in (*inputs, *reference)
-    painted = [] if heatmap is None else list(heatmap_targets(heatmap, inputs, models).values())
+    painted = [] if heatmap is None else list(heatmap_targets(heatmap, inputs, asked.models).values())
     written = [*targets, *painted, *gating.targets()]
     overwrite = settle_overwrite(written, overwrite, never_overwrite, may_ask=not reads_stdin)
     writers.check(written, read, inputs_scored=len(inputs), overwrite=overwrite)
 
     with progress_line(talk.says("info") and not no_progress) as listener:
-        one_thread_for_numpy()
         from rankvqa_cli.scoring import engine
 
         report = engine.score(
             inputs,
             ref,
-            models=models,
-            raw=raw,
-            ref_raw=ref_raw,
-            seek=seek,
-            duration=duration,
-            frames=frames,
-            align=align,
-            hop=hop,
-            clip_stride=clip_stride,
-            sample=sample,
-            device=device,
-            precision=precision,
-            threads=threads,
-            pool=pool,
-            allow_short=allow_short,
-            allow_damaged=allow_damaged,
-            deinterlace=deinterlace,
+            **asked.arguments,
             fail_under=gating.fail_under,
             fail_drop=gating.fail_drop,
             heatmap=heatmap,
@@ -181,12 +121,6 @@ def command(
     if failures:
         raise failures[0]
     return verdict
-
-
-def one_thread_for_numpy() -> None:
-    """To be called before numpy is imported. Its products are small here, and OpenBLAS lets threads spin while they
-    wait for each other: beside FFmpeg and the import of torch, one product of a picture took 0.5 s instead of 3 ms."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def check_inputs(inputs: Sequence[str], reference: Sequence[str]) -> str | None:

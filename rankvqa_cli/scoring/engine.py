@@ -37,7 +37,8 @@ from rankvqa_cli.scoring.clips import (
 )
 from rankvqa_cli.scoring.early import Early
 from rankvqa_cli.scoring.loading import loading
-from rankvqa_cli.scoring.passes import MEMORY_SHARE, Pass, inputs_that_fit, plan_passes
+from rankvqa_cli.scoring.options import MEMORY_SHARE, ScoreOptions
+from rankvqa_cli.scoring.passes import Pass, inputs_that_fit, plan_passes
 from rankvqa_cli.scoring.summary import summarise
 from rankvqa_cli.types import (
     Alignment,
@@ -159,28 +160,16 @@ def score(
 
 
 def explain(
-    inputs: File | Sequence[File],
-    reference: File | None = None,
-    *,
-    raw: RawFormat | None = None,
-    ref_raw: RawFormat | None = None,
-    seek: float = 0.0,
-    duration: float | None = None,
-    frames: int | None = None,
-    align: str | int = "auto",
-    threads: int | None = None,
-    allow_short: bool = False,
-    deinterlace: bool = False,
+    inputs: File | Sequence[File], reference: File | None, options: ScoreOptions
 ) -> tuple[ComparisonPlan, tuple[Alignment, ...]]:
-    """What ``score`` would compare, and how each input is aligned; the arguments are those of ``score``.
+    """What ``score`` would compare with these ``options``, and how each input is aligned.
 
     No model is loaded.
     """
-    options = ReadOptions(seek, duration, frames, threads, deinterlace)
-    plan = _plan(inputs, reference, raw, ref_raw, options, allow_short)
-    looking = nullcontext() if plan.reference is None else Lookahead(plan.reference, options)
+    plan = _plan(inputs, reference, options.raw, options.ref_raw, options.read, options.allow_short)
+    looking = nullcontext() if plan.reference is None else Lookahead(plan.reference, options.read)
     with looking as lookahead:
-        return plan, _align(plan, options, align, lookahead)
+        return plan, _align(plan, options.read, options.align, lookahead)
 
 
 def _plan(

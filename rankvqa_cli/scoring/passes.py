@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rankvqa_cli.scoring.grid import SLOTS
+from rankvqa_cli.scoring.options import MEMORY_SHARE
 from rankvqa_cli.types import Alignment, ComparisonPlan, FrameFormat, PlannedInput
 
-#: Of the machine's memory, what inputs that are read together may take, their decoders included.
-MEMORY_SHARE = 0.5
 #: What one FFmpeg takes: itself, and frames in its decoder and filters. Measured at 1920x1080: 70 MiB for a still,
 #: 112 MiB for H.264 on two threads.
 DECODER_BYTES, DECODER_FRAMES = 64 << 20, 24

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from rankvqa_cli.batch.joblist import read_jobs
-from rankvqa_cli.batch.options import ScoreOptions
 from rankvqa_cli.batch.run import run_batch
 from rankvqa_cli.batch.scoring import Task
 from rankvqa_cli.batch.workers import InTurn, Work
@@ -18,6 +17,7 @@ from rankvqa_cli.errors import ExitCode, InputError, UsageError
 from rankvqa_cli.results.batch import Batch, ScoredJob
 from rankvqa_cli.results.batch_files import RENDERERS
 from rankvqa_cli.results.report import result_json
+from rankvqa_cli.scoring.options import ScoreOptions
 
 Rows = list[dict[str, str]]
 Listing = Callable[[Rows], Path]

@@ -9,11 +9,11 @@ import pytest
 from fake_reports import report
 
 from rankvqa_cli.batch.joblist import Job
-from rankvqa_cli.batch.options import ScoreOptions
 from rankvqa_cli.batch.prepare import Prepared
 from rankvqa_cli.batch.scoring import Task, make_tasks, score_task
 from rankvqa_cli.errors import DamagedError, DeviceError, InputError, VqaError
 from rankvqa_cli.scoring import engine
+from rankvqa_cli.scoring.options import ScoreOptions
 from rankvqa_cli.types import Report
 
 

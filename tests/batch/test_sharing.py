@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from rankvqa_cli.batch.joblist import Job
-from rankvqa_cli.batch.options import ScoreOptions
 from rankvqa_cli.batch.prepare import Prepared
 from rankvqa_cli.batch.scoring import Task
 from rankvqa_cli.batch.sharing import shared_out
+from rankvqa_cli.scoring.options import ScoreOptions
 
 
 def task(first: int, jobs: int, pixels: int = 1000) -> Task:

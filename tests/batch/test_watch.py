@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from rankvqa_cli.batch.options import ScoreOptions
 from rankvqa_cli.batch.watch import Watch, is_being_written, watch
 from rankvqa_cli.batch.workers import InTurn
 from rankvqa_cli.errors import ExitCode, InputError
 from rankvqa_cli.results.batch import ScoredJob
+from rankvqa_cli.scoring.options import ScoreOptions
 
 
 @pytest.fixture

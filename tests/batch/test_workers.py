@@ -16,13 +16,13 @@ import pytest
 from rankvqa_cli.batch import cluster
 from rankvqa_cli.batch.cluster import OnRay, require_cluster
 from rankvqa_cli.batch.joblist import read_jobs
-from rankvqa_cli.batch.options import ScoreOptions
 from rankvqa_cli.batch.run import run_batch
 from rankvqa_cli.batch.scoring import Task
 from rankvqa_cli.batch.workers import InProcesses, InTurn, Work
 from rankvqa_cli.errors import DeviceError, ExitCode, UsageError
 from rankvqa_cli.results.batch import Batch, ScoredJob
 from rankvqa_cli.results.batch_files import RENDERERS
+from rankvqa_cli.scoring.options import ScoreOptions
 
 Rows = list[dict[str, str]]
 

@@ -14,10 +14,11 @@ import pytest
 from fake_reports import report
 
 from rankvqa_cli.cli.main import main
-from rankvqa_cli.cli.score import one_thread_for_numpy
+from rankvqa_cli.cli.scoring_options import one_thread_for_numpy
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.results.gate import evaluate, parse_gate
 from rankvqa_cli.scoring import engine
+from rankvqa_cli.scoring.options import MEMORY_SHARE, ScoreOptions
 from rankvqa_cli.types import Alignment, ComparisonPlan, Heatmap, PlannedInput, Report
 
 REAL_SCORE = engine.score
@@ -32,8 +33,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         recorded.append({"inputs": tuple(inputs), "reference": reference, **options})
         return report(tuple(inputs), options["models"] or ("tiny",), options["fail_under"])
 
-    def explain(inputs: Sequence[str], reference: str | None = None, **options: Any) -> Any:
-        recorded.append({"inputs": tuple(inputs), "reference": reference, **options})
+    def explain(inputs: Sequence[str], reference: str | None, options: ScoreOptions) -> Any:
+        recorded.append({"inputs": tuple(inputs), "reference": reference, **options.arguments})
         return report(tuple(inputs)).plan, tuple(Alignment(-2, 0.75) for _ in inputs)
 
     monkeypatch.setattr(engine, "score", score)
@@ -53,7 +54,7 @@ def test_defaults_are_the_python_apis(calls: list[dict[str, Any]]) -> None:
     (call,) = calls
     assert (call["inputs"], call["reference"]) == (("a.mp4",), "r.mp4")
     for name, parameter in inspect.signature(REAL_SCORE).parameters.items():
-        if name not in ("inputs", "reference", "argv", "memory_share"):
+        if name not in ("inputs", "reference", "argv"):
             assert call[name] == parameter.default, name
 
 
@@ -85,6 +86,7 @@ def test_options_reach_the_engine(calls: list[dict[str, Any]]) -> None:
         "deinterlace": True,
         "fail_under": ("x:mean=1",),
         "fail_drop": (),
+        "memory_share": MEMORY_SHARE,
         "heatmap": None,
         "moments": 0,
         "overwrite": False,
@@ -348,45 +350,12 @@ def test_explain_as_text_and_json(calls: list[dict[str, Any]], capsys: pytest.Ca
 
 
 def test_explain_takes_the_media_options(calls: list[dict[str, Any]]) -> None:
-    assert (
-        main(
-            [
-                "a",
-                "b",
-                "-ref",
-                "r",
-                "-ss",
-                "1",
-                "-t",
-                "2",
-                "-frames",
-                "3",
-                "--align",
-                "off",
-                "-threads",
-                "2",
-                "--allow-short",
-                "--deinterlace",
-                "--explain",
-            ]
-        )
-        == 0
+    args = "a b -ref r -ss 1 -t 2 -frames 3 --align off -threads 2 --allow-short --deinterlace --explain"
+    assert main(args.split()) == 0
+    expected = ScoreOptions(
+        seek=1.0, duration=2.0, frames=3, align="off", threads=2, allow_short=True, deinterlace=True
     )
-    assert calls == [
-        {
-            "inputs": ("a", "b"),
-            "reference": "r",
-            "raw": None,
-            "ref_raw": None,
-            "seek": 1.0,
-            "duration": 2.0,
-            "frames": 3,
-            "align": "off",
-            "threads": 2,
-            "allow_short": True,
-            "deinterlace": True,
-        }
-    ]
+    assert calls == [{"inputs": ("a", "b"), "reference": "r", **expected.arguments}]
 
 
 def test_tags_that_both_lack_are_no_warning(

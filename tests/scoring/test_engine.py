@@ -18,6 +18,7 @@ from rankvqa_cli.models.contract import Clip, ClipOutput
 from rankvqa_cli.models.patchnet_model import PatchNetModel
 from rankvqa_cli.scoring.clips import clip_windows
 from rankvqa_cli.scoring.engine import explain
+from rankvqa_cli.scoring.options import ScoreOptions
 from rankvqa_cli.scoring.prefetch import ClipSet, Prefetcher
 from rankvqa_cli.types import ClipScore, Progress, RawFormat, Report, Result
 
@@ -544,10 +545,11 @@ def test_no_inputs_and_no_reference(source: Path, score: Scorer) -> None:
 
 def test_explain_loads_no_model(source: Path, encode: Callable[..., Path], tmp_path: Path) -> None:
     smaller = encode(source, "smaller.mp4", "-vf", "scale=32:24")
-    plan, (alignment,) = explain([smaller], source)
+    plan, (alignment,) = explain([smaller], source, ScoreOptions())
     assert any("scaled" in step for step in plan.inputs[0].steps)
     assert alignment.offset == 0
-    code = f"from rankvqa_cli.scoring.engine import explain; import sys; explain({str(source)!r}, {str(source)!r})"
+    code = "from rankvqa_cli.scoring.engine import ScoreOptions, explain; import sys"
+    code += f"; explain({str(source)!r}, {str(source)!r}, ScoreOptions())"
     run = run_python(f"{code}; print('torch' in sys.modules)", b"")
     assert run.stdout.strip() == b"False", run.stderr
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from rankvqa_cli.scoring import passes as passes_module
+from rankvqa_cli.scoring.options import MEMORY_SHARE
 from rankvqa_cli.scoring.passes import (
-    MEMORY_SHARE,
     Pass,
     bytes_an_input,
     compared_frames,

@@ -1,14 +1,16 @@
-"""How every job of a batch is scored: the options of ``vqa-score score``, for all of them alike."""
+"""How files are scored: the options of ``vqa-score score``, as one object that commands and workers hand on."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from dataclasses import dataclass
+from typing import Any
 
-from rankvqa_cli.scoring.passes import MEMORY_SHARE
 from rankvqa_cli.types import InputSpec, RawFormat, ReadOptions
 
+#: Of the machine's memory, what inputs that are read together may take, their decoders included.
+MEMORY_SHARE = 0.5
 #: Options that say where and how fast jobs are scored, or that a key holds in another form.
 _NOT_MEASURED = ("models", "device", "threads", "memory_share")
 
@@ -35,6 +37,11 @@ class ScoreOptions:
     allow_short: bool = False
     allow_damaged: bool = False
     deinterlace: bool = False
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """By name, as ``scoring.engine.score`` takes them."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @property
     def read(self) -> ReadOptions:
