@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from made_video import made_video
+
 from rankvqa_cli.results.gate import evaluate, parse_gate
 from rankvqa_cli.results.pooling import pool
 from rankvqa_cli.types import (
@@ -13,28 +15,17 @@ from rankvqa_cli.types import (
     Environment,
     FrameFormat,
     FrameScore,
-    InputSpec,
     Integrity,
     ModelInfo,
     PlannedInput,
     Report,
     Result,
-    VideoInfo,
 )
 
 
 def planned(path: str, steps: tuple[str, ...] = ()) -> PlannedInput:
-    info = VideoInfo(
-        spec=InputSpec(path),
-        width=64,
-        height=48,
-        pix_fmt="yuv420p",
-        bit_depth=8,
-        chroma=(2, 2),
-        full_range=False,
-        matrix="bt709",
-        primaries="bt709",
-        transfer="bt709",
+    info = made_video(
+        path,
         frame_rate=Fraction(30000, 1001),
         frames=30,
         codec="h264",

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import pytest
+from made_video import made_video
 
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.media.pairing import match_times, pair
 from rankvqa_cli.media.probe import is_variable
-from rankvqa_cli.types import InputSpec, VideoInfo
+from rankvqa_cli.types import VideoInfo
 
 
 def video(
@@ -17,17 +18,8 @@ def video(
     if times is None and frames is not None:
         times = [float(n / Fraction(rate)) for n in range(frames)]
     times = tuple(times or ())
-    return VideoInfo(
-        spec=InputSpec(name),
-        width=64,
-        height=48,
-        pix_fmt="yuv420p",
-        bit_depth=8,
-        chroma=(2, 2),
-        full_range=False,
-        matrix="bt709",
-        primaries="bt709",
-        transfer="bt709",
+    return made_video(
+        name,
         frame_rate=Fraction(rate),
         frames=frames,
         pts_times=times,

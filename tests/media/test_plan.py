@@ -4,6 +4,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
+from made_video import made_video
 
 from rankvqa_cli.errors import InputError, UsageError
 from rankvqa_cli.media.filters import filter_chain
@@ -11,21 +12,7 @@ from rankvqa_cli.media.plan import make_plan
 from rankvqa_cli.types import ComparisonPlan, InputSpec, ReadOptions, VideoInfo
 
 OPTIONS = ReadOptions()
-HD = VideoInfo(
-    spec=InputSpec("hd.mp4"),
-    width=1920,
-    height=1080,
-    pix_fmt="yuv420p",
-    bit_depth=8,
-    chroma=(2, 2),
-    full_range=False,
-    matrix="bt709",
-    primaries="bt709",
-    transfer="bt709",
-    frame_rate=Fraction(25),
-    frames=50,
-    codec="h264",
-)
+HD = made_video("hd.mp4", width=1920, height=1080, frames=50, codec="h264")
 TEN_BIT = replace(HD, pix_fmt="yuv420p10le", bit_depth=10)
 PICTURE = replace(HD, pix_fmt="rgba", chroma=(1, 1), full_range=True, matrix="gbr", codec="png")
 

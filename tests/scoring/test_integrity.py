@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import pytest
+from made_video import made_video
 
 from rankvqa_cli.errors import DamagedError, InputError
 from rankvqa_cli.scoring.integrity import Decoded, integrity_of, judge_damage, judge_lengths
-from rankvqa_cli.types import InputSpec, Integrity, VideoInfo
+from rankvqa_cli.types import Integrity
 
 
 def decoded(
@@ -21,20 +20,7 @@ def decoded(
     errors: tuple[str, ...] = (),
     compared: int = 10,
 ) -> Decoded:
-    info = VideoInfo(
-        InputSpec("a\nb.mp4"),
-        64,
-        48,
-        "yuv420p",
-        8,
-        (2, 2),
-        False,
-        "bt709",
-        "bt709",
-        "bt709",
-        Fraction(25),
-        expected,
-    )
+    info = made_video("a\nb.mp4", frames=expected)
     return Decoded(info, frames, compared, left, at_end, returncode, errors)
 
 

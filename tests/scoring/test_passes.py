@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from made_video import made_video
 
 from rankvqa_cli.scoring import passes as passes_module
 from rankvqa_cli.scoring.options import MEMORY_SHARE
@@ -18,26 +18,13 @@ from rankvqa_cli.scoring.passes import (
     memory_bytes,
     plan_passes,
 )
-from rankvqa_cli.types import Alignment, ComparisonPlan, FrameFormat, InputSpec, PlannedInput, VideoInfo
+from rankvqa_cli.types import Alignment, ComparisonPlan, FrameFormat, PlannedInput
 
 FORMAT = FrameFormat(1920, 1080, "yuv420p", 8, (2, 2), False, "bt709")
 
 
 def planned(frames: int | None, pairing: tuple[int, ...] = ()) -> PlannedInput:
-    info = VideoInfo(
-        InputSpec("x"),
-        1920,
-        1080,
-        "yuv420p",
-        8,
-        (2, 2),
-        False,
-        "bt709",
-        "bt709",
-        "bt709",
-        Fraction(25),
-        frames,
-    )
+    info = made_video(width=1920, height=1080, frames=frames)
     return PlannedInput(info, FORMAT, pairing=pairing)
 
 
