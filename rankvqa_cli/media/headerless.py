@@ -7,7 +7,6 @@ from fractions import Fraction
 
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.media import wording
-from rankvqa_cli.media.colour_tags import UNSPECIFIED, read_tags
 from rankvqa_cli.media.limits import window_of_rate
 from rankvqa_cli.media.pixfmt import layout_of
 from rankvqa_cli.media.rawsize import raw_frame_bytes
@@ -79,15 +78,7 @@ def _describe(
     options: ReadOptions,
 ) -> VideoInfo:
     layout = layout_of(header.pix_fmt)
-    tags = read_tags(
-        range_code=header.range_code,
-        matrix_code=UNSPECIFIED,
-        primaries_code=UNSPECIFIED,
-        transfer_code=UNSPECIFIED,
-        full_format=layout.full_range,
-        rgb=layout.rgb,
-        height=header.height,
-    )
+    tags = header.tags
     warnings = wording.missing_tags(tags)
     if header.interlaced:
         warnings = (*warnings, wording.interlaced(options))

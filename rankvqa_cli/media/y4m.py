@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from rankvqa_cli.errors import InputError
+from rankvqa_cli.media.colour_tags import UNSPECIFIED, ColourTags, read_tags
+from rankvqa_cli.media.pixfmt import layout_of
 
 MAGIC = b"YUV4MPEG2 "
 MAX_HEADER = 4096
@@ -34,6 +36,20 @@ class Y4mHeader:
     sample_aspect_ratio: Fraction
     interlaced: bool
     range_code: int
+
+    @property
+    def tags(self) -> ColourTags:
+        """Of colour, a header says the range alone."""
+        layout = layout_of(self.pix_fmt)
+        return read_tags(
+            range_code=self.range_code,
+            matrix_code=UNSPECIFIED,
+            primaries_code=UNSPECIFIED,
+            transfer_code=UNSPECIFIED,
+            full_format=layout.full_range,
+            rgb=layout.rgb,
+            height=self.height,
+        )
 
 
 def parse_header(line: bytes, name: str) -> Y4mHeader:

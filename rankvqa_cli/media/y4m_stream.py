@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 
 from rankvqa_cli.errors import InputError
-from rankvqa_cli.media.colour_tags import UNSPECIFIED, read_tags
 from rankvqa_cli.media.container import Stream
-from rankvqa_cli.media.pixfmt import layout_of
 from rankvqa_cli.media.rawsize import raw_frame_bytes
 from rankvqa_cli.media.y4m import MAGIC, MAX_HEADER, Y4mHeader, parse_header
 from rankvqa_cli.types import RawFormat
@@ -80,21 +78,12 @@ def _frame_bytes(header: Y4mHeader) -> int:
 
 
 def _describe(header: Y4mHeader, complete: int, cut: bool) -> Stream:
-    layout = layout_of(header.pix_fmt)
     return Stream(
         index=0,
         width=header.width,
         height=header.height,
         pix_fmt=header.pix_fmt,
-        tags=read_tags(
-            range_code=header.range_code,
-            matrix_code=UNSPECIFIED,
-            primaries_code=UNSPECIFIED,
-            transfer_code=UNSPECIFIED,
-            full_format=layout.full_range,
-            rgb=layout.rgb,
-            height=header.height,
-        ),
+        tags=header.tags,
         rate=header.frame_rate,
         frames=complete + cut,
         times=tuple(float(n / header.frame_rate) for n in range(complete)),
