@@ -18,10 +18,13 @@ class SparseReader(FrameReader):
     """
 
     def __init__(self, planned: PlannedInput, options: ReadOptions, every: int | None = None) -> None:
-        super().__init__(planned, options)
         known = planned.info.spec.path != "-" and planned.info.frames is not None and not planned.pairing
         self.every = every if known and every is not None and every > 1 else None
         """Of how many frames one is delivered; None where all are."""
+        if self.every is not None:
+            pixels = self.every * planned.info.width * planned.info.height
+            options = replace(options, threads=decoding_share(options.threads, pixels))
+        super().__init__(planned, options)
         self._last_expected = (planned.info.frames or 0) - 1
         self._count: int | None = None
         self.delivered = True
@@ -31,10 +34,7 @@ class SparseReader(FrameReader):
         if self.every is None:
             return super()._argv()
         chosen = f"not(mod(n,{self.every}))+eq(n,{self._last_expected})"
-        info = self._planned.info
-        threads = decoding_share(self._options.threads, self.every * info.width * info.height)
-        options = replace(self._options, threads=threads)
-        return reader_argv(self._planned, options, chosen=chosen, count=True)
+        return reader_argv(self._planned, self._options, chosen=chosen, count=True)
 
     def finish(self) -> StreamEnd:
         """See FrameReader."""
@@ -71,6 +71,7 @@ class SparseReader(FrameReader):
         return self.frames_read if self._messages.frames is None else self._messages.frames
 
     def _decode_again(self, number: int, target: memoryview) -> bool:
+        # With as many threads: of a damaged file, decoders give more or fewer frames with others.
         with _OneFrame(self._planned, self._options, number) as reader:
             return reader.read_into(target)
 

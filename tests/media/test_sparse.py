@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,3 +142,19 @@ def test_the_decoder_of_a_few_frames_leaves_threads_to_whoever_looks_at_them(mak
     for reader, threads in ((FrameReader(planned, two), "2"), (SparseReader(planned, two, 3), "1")):
         argv = reader._argv()
         assert argv[argv.index("-threads") + 1] == threads
+
+
+def test_the_last_frame_of_a_damaged_file_is_decoded_again_as_the_others_were(
+    make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoders give more or fewer frames of it with other numbers of threads."""
+    planned = alone(look(make_clip("x.mkv", "-c:v", "ffv1", frames=7)))
+    longer = replace(planned, info=replace(planned.info, frames=9))
+    begun: list[list[str]] = []
+    run = subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda argv, **options: begun.append(argv) or run(argv, **options)
+    )
+    found, _, read = read_sparsely(longer, 4, ReadOptions(threads=2))
+    assert (len(found), read) == (7, 7)
+    assert [argv[argv.index("-threads") + 1] for argv in begun] == ["1", "1"]
