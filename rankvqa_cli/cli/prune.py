@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rankvqa_cli.cli import values
 from rankvqa_cli.cli.render import draw
 from rankvqa_cli.cli.training_options import TrainingOptions, training_options
 from rankvqa_cli.errors import UsageError
@@ -44,7 +45,7 @@ def amount(text: str) -> float:
     "penalty",
     default=2e-3,
     show_default=True,
-    type=click.FloatRange(0, min_open=True),
+    type=values.Finite(0, min_open=True),
     help="Penalty on the weights' absolute values: larger is sparser.",
 )
 @click.option(
@@ -54,10 +55,10 @@ def amount(text: str) -> float:
     "--steps", default=2000, show_default=True, type=click.IntRange(2), help="Of the sparse training."
 )
 @click.option(
-    "--rate", default=1e-2, show_default=True, type=click.FloatRange(0, min_open=True), help="Of the same."
+    "--rate", default=1e-2, show_default=True, type=values.Finite(0, min_open=True), help="Of the same."
 )
 @click.option("--finetune-steps", default=2000, show_default=True, type=click.IntRange(1))
-@click.option("--finetune-rate", default=1e-3, show_default=True, type=click.FloatRange(0, min_open=True))
+@click.option("--finetune-rate", default=1e-3, show_default=True, type=values.Finite(0, min_open=True))
 def command(
     shared: TrainingOptions,
     model: str,

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from rankvqa_cli.cli import training_options as shared
+from rankvqa_cli.cli import values
 from rankvqa_cli.cli.train_expert import EXPERT, FileAndMap, expert_options, require_task
 from rankvqa_cli.cli.train_ptm import PTM, PtmArguments, ptm_options, refuse_foreign
 from rankvqa_cli.cli.train_ptm import train as train_ptm
@@ -68,20 +69,20 @@ TEACHER = "rankvqa"
     "--keep",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(0),
+    type=values.Finite(0),
     help="Stage two: how strongly the readout's weights stay what stage one made them.",
 )
 @click.option(
     "--label-weight",
     default=0.0,
     show_default=True,
-    type=click.FloatRange(0),
+    type=values.Finite(0),
     help="Stage two: how strongly the corpus' labels of whole places are learned, too.",
 )
 @click.option("--leave-out", help="Stage two: a content that is only scored, into RUN/left_out.csv.")
 @click.option("--cache", type=FOLDER, help="Where decoded pictures are kept  [default: RUN]")
 @click.option("--steps", default=4000, show_default=True, type=click.IntRange(1))
-@click.option("--rate", default=2e-3, show_default=True, type=click.FloatRange(0, min_open=True))
+@click.option("--rate", default=2e-3, show_default=True, type=values.Finite(0, min_open=True))
 @shared.SEED
 @shared.GROUPS
 @shared.FOLD

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from rankvqa_cli.cli import rated_options
+from rankvqa_cli.cli import rated_options, values
 from rankvqa_cli.cli.training_options import FILE, FOLDER, given_parameters
 
 PTM = "ptm"
@@ -51,7 +51,7 @@ def ptm_options(function: Callable[..., Any]) -> Callable[..., Any]:
     def gathered(**given: Any) -> Any:
         return function(ptm=PtmArguments(**{name: given.pop(name) for name in OWN}), **given)
 
-    positive = click.FloatRange(0)
+    positive = values.Finite(0)
     stack = (
         click.option("--ensemble", type=FILE, help="ptm: the ensemble that 'vqa-score select-models' wrote."),
         click.option("--pseudo", type=FILE, help="ptm: also learn from these labels, a CSV like --data."),
@@ -93,7 +93,7 @@ def ptm_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--joint-penalty",
             default=0.3,
             show_default=True,
-            type=click.FloatRange(0, min_open=True),
+            type=values.Finite(0, min_open=True),
             help="ptm: how strongly that one is shrunk, against features whose variances add up to 1.",
         ),
         click.option(

@@ -3,8 +3,12 @@ read."""
 
 from __future__ import annotations
 
+import math
 import re
 from fractions import Fraction
+from typing import Any
+
+import click
 
 from rankvqa_cli.errors import UsageError
 
@@ -36,6 +40,16 @@ _RATES = {
     "ntsc-film": Fraction(24000, 1001),
 }
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
+
+
+class Finite(click.FloatRange):
+    """A FloatRange without NaN, which no comparison puts out of a range, and without infinity."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = float(super().convert(value, param, ctx))
+        if not math.isfinite(found):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return found
 
 
 def seconds(text: str) -> float:

@@ -20,6 +20,8 @@ from rankvqa_cli.errors import InputError, UsageError
 
 BINARY_VARIABLE = "VQA_SCORE_FFMPEG"
 PROTOCOLS = "file,pipe"
+#: In the place of a file's name, which may hold bytes that ffmpeg-python cannot take.
+_NAME = "pipe:0"
 #: Longer than any video takes, in s.
 _NEVER_S = 10**8
 #: Frames between FFmpeg and its pipe.
@@ -184,7 +186,7 @@ def decode_argv(
         before["threads"] = str(threads)
         after["filter_threads"] = str(threads)
     limit = {} if frames is None else {"frames:v": str(frames)}
-    source = ffmpeg.input(file_url(path), **before)
+    source = ffmpeg.input(_NAME, **before)
     to_stdout = after | queue_options(version) | {"vf": ",".join(filters), "f": "rawvideo"}
     quiet = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info")
     if counted is None:
@@ -195,4 +197,5 @@ def decode_argv(
         node = ffmpeg.merge_outputs(source.output("-", **all_of_them), source.output("pipe:1", **to_stdout))
         node = node.global_args(*quiet, *count_options(version))
     argv: list[str] = ffmpeg.compile(node, cmd=binary)
+    argv[argv.index("-i") + 1] = file_url(path)
     return argv

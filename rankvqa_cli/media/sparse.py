@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from rankvqa_cli.errors import InputError
 from rankvqa_cli.media.reader import FrameReader, StreamEnd, reader_argv
 from rankvqa_cli.media.threads import decoding_share
 from rankvqa_cli.types import PlannedInput, ReadOptions
@@ -73,7 +74,12 @@ class SparseReader(FrameReader):
     def _decode_again(self, number: int, target: memoryview) -> bool:
         # With as many threads: of a damaged file, decoders give more or fewer frames with others.
         with _OneFrame(self._planned, self._options, number) as reader:
-            return reader.read_into(target)
+            try:
+                return reader.read_into(target)
+            except (
+                InputError
+            ):  # it comes to nothing a second time: decoding was damaged, which its end will say
+                return False
 
 
 class _OneFrame(FrameReader):

@@ -115,6 +115,6 @@ def _about(
     if model.kind == "no-reference" and min(size.width, size.height) < LEAST_SIDE:
         said.append(
             f"{size.width}x{size.height} is less than the {LEAST_SIDE} pixels that {model.name} looks at: "
-            "mirrored to fill them"
+            "enlarged or mirrored to fill them"
         )
     return tuple(said)

@@ -93,7 +93,7 @@ def read_ensemble(path: Path) -> tuple[Ensemble, str]:
             **found,
         )
         _check(ensemble)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ModelError(f"{str(path)!r} is no ensemble: {type(error).__name__}: {error}") from error
     return ensemble, sha256
 
@@ -152,8 +152,10 @@ def _open(path: Path, member: Member, opened: FrozenNetwork | None, threads: int
 
 
 def _check(ensemble: Ensemble) -> None:
-    if not isinstance(ensemble.name, str) or not ensemble.name or not isinstance(ensemble.provenance, str):
-        raise ValueError("it has no name, or its provenance is no text")
+    if not ensemble.name or not all(
+        isinstance(text, str) for text in (ensemble.name, ensemble.provenance, ensemble.scale)
+    ):
+        raise ValueError("it has no name, or its name, provenance or scale is no text")
     if not ensemble.members:
         raise ValueError("it has no members")
     names = [member.name for member in ensemble.members]
@@ -163,6 +165,8 @@ def _check(ensemble: Ensemble) -> None:
         _check_member(member)
     if abs(sum(member.weight for member in ensemble.members) - 1) > 1e-6:
         raise ValueError("the members' weights do not add up to 1")
+    if ensemble.head is not None and not isinstance(ensemble.head.file, str):
+        raise ValueError("the head's file is no text")
     if ensemble.head is not None and not _SHA256.fullmatch(ensemble.head.sha256):
         raise ValueError("the head's sha256 is not 64 hexadecimal digits")
 
