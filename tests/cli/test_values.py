@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
+import click
 import pytest
 
 from rankvqa_cli.cli import values
@@ -52,3 +53,11 @@ def test_refuses(read: Callable[[str], object], texts: list[str]) -> None:
         with pytest.raises(UsageError) as caught:
             read(text)
         assert "write " in str(caught.value), text
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "NaN", "1e999", "x", "-1"])
+def test_a_finite_number_is_a_number_within_its_range(text: str) -> None:
+    positive = values.Finite(0, min_open=True)
+    assert positive.convert("0.25", None, None) == 0.25
+    with pytest.raises(click.BadParameter):
+        positive.convert(text, None, None)

@@ -158,3 +158,19 @@ def test_the_last_frame_of_a_damaged_file_is_decoded_again_as_the_others_were(
     found, _, read = read_sparsely(longer, 4, ReadOptions(threads=2))
     assert (len(found), read) == (7, 7)
     assert [argv[argv.index("-threads") + 1] for argv in begun] == ["1", "1"]
+
+
+def test_a_last_frame_that_comes_to_nothing_a_second_time_ends_the_video(
+    make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was decoded before stays, and so does what FFmpeg says of the damage."""
+    planned = alone(look(make_clip("x.mkv", "-c:v", "ffv1", frames=7)))
+    longer = replace(planned, info=replace(planned.info, frames=9))
+
+    def nothing(self: FrameReader, buffer: memoryview) -> bool:
+        raise InputError("FFmpeg gives no frame")
+
+    monkeypatch.setattr("rankvqa_cli.media.sparse._OneFrame.read_into", nothing)
+    found, end, read = read_sparsely(longer, 4)
+    assert (len(found), end.returncode, read) == (6, 0, 7)
+    assert [n for n, frame in enumerate(found) if frame is not None] == [0, 4]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from conftest import MakeClip
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.media.reader import reader_argv
 
-from .reading import DEFAULTS, alone, look
+from .reading import DEFAULTS, alone, look, read_all
 
 
 @pytest.fixture
@@ -74,3 +75,10 @@ def test_the_decoder_is_told_the_demuxer_and_the_protocols(make_clip: MakeClip) 
     before = argv[: argv.index("-i")]
     assert before[before.index("-f") + 1] == "matroska"
     assert before[before.index("-protocol_whitelist") + 1] == "file,pipe"
+
+
+def test_a_name_may_hold_bytes_that_are_no_text(make_clip: MakeClip) -> None:
+    clip = make_clip("x.mkv", "-c:v", "ffv1", frames=3)
+    odd = clip.with_name(os.fsdecode(b"caf\xe9.mkv"))
+    clip.rename(odd)
+    assert len(read_all(alone(look(odd))).frames) == 3

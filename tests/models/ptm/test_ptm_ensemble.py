@@ -72,6 +72,9 @@ def test_it_is_loaded_by_its_path_and_by_a_registered_name(tmp_path: Path) -> No
         (lambda d: d["members"][0].update(name="two"), "one name"),
         (lambda d: d["views"].update(soften=0), "soften"),
         (lambda d: d.update(views={}), "seen"),
+        (lambda d: d.update(scale=5), "scale"),
+        (lambda d: d.update(name=["x"]), "name"),
+        (lambda d: d.update(head={"file": 5, "sha256": "0" * 64}), "head's file"),
     ],
 )
 def test_a_damaged_ensemble_is_refused_by_name(
@@ -81,6 +84,13 @@ def test_a_damaged_ensemble_is_refused_by_name(
     with pytest.raises(ModelError, match=said) as caught:
         read_ensemble(path)
     assert "small.json" in str(caught.value)
+
+
+def test_what_no_parser_can_hold_is_no_ensemble(tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text(100_000 * "[")
+    with pytest.raises(ModelError, match=r"deep\.json.* is no ensemble"):
+        read_ensemble(path)
 
 
 def test_a_member_that_is_missing_or_changed_is_named(tmp_path: Path) -> None:
