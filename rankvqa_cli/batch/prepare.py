@@ -7,12 +7,14 @@ import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from rankvqa_cli.batch.joblist import Job, JobList
 from rankvqa_cli.errors import InputError, UsageError, VqaError
 from rankvqa_cli.media.bitrate import bitrate_kbps
 from rankvqa_cli.media.plan import make_plan
 from rankvqa_cli.media.probe import probe
+from rankvqa_cli.models.files import sha256_of
 from rankvqa_cli.scoring.options import ScoreOptions
 from rankvqa_cli.types import FrameFormat, ModelInfo, ReadOptions, VideoInfo
 from rankvqa_cli.version import version
@@ -51,8 +53,7 @@ class Digests:
         place = os.path.realpath(path)
         if place not in self._known:
             try:
-                with open(place, "rb") as file:
-                    self._known[place] = hashlib.file_digest(file, "sha256").hexdigest()
+                self._known[place] = sha256_of(Path(place))
             except OSError as error:
                 reason = (error.strerror or str(error)).lower()
                 raise InputError(f"{path!r} cannot be read ({reason}): check the name") from error

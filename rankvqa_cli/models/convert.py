@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import pickle
 import re
 import warnings
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from rankvqa_cli.errors import ModelError, OutputError
 from rankvqa_cli.models.contract import Calibration
+from rankvqa_cli.models.files import sha256_of
 from rankvqa_cli.models.manifest import ManifestEntry, check_free
 from rankvqa_cli.models.pqanet import PQANet
 from rankvqa_cli.models.rankvqa_parts import RankVQAConfig
@@ -55,7 +55,7 @@ def import_checkpoint(path: Path, name: str | None = None, *, overwrite: bool = 
         # The released evaluation divides the network's sum by 10; that quotient of 1 is put at 50.
         calibration=Calibration(midpoint=10.0, slope=1.0),
         clip_frames=config.network.frames,
-        provenance=f"PQANet checkpoint {path.name!r} (sha256 {_sha256(path)}), runs as published",
+        provenance=f"PQANet checkpoint {path.name!r} (sha256 {sha256_of(path)}), runs as published",
         scale=_UNCALIBRATED,
     )
     folder = home_folder()
@@ -152,8 +152,3 @@ def _checked(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         name: tensors[name] if tensors[name].dtype in kept else tensors[name].to(value.dtype)
         for name, value in expected.items()
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

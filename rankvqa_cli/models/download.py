@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import ipaddress
 import os
@@ -14,6 +13,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from rankvqa_cli.errors import ModelError, OutputError, UsageError
+from rankvqa_cli.models.files import sha256_of
 from rankvqa_cli.version import version
 
 #: Seconds without a byte after which a server counts as gone.
@@ -64,7 +64,7 @@ def fetch(
             _receive(url, file, advance)
             file.flush()
             os.fsync(file.fileno())
-        found = _sha256(part)
+        found = sha256_of(part)
         if found != sha256:
             part.unlink()
             raise ModelError(
@@ -165,8 +165,3 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,11 +6,11 @@ file bears it out. Lists of frozen networks may say less than ours do: name, fil
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from urllib.parse import urljoin
 
 from rankvqa_cli.errors import ModelError, OutputError, UsageError
 from rankvqa_cli.models.download import fetch, fetch_bytes
+from rankvqa_cli.models.files import sha256_of
 from rankvqa_cli.models.manifest import (
     NETWORKS,
     ManifestEntry,
@@ -31,6 +32,7 @@ from rankvqa_cli.models.manifest import (
 from rankvqa_cli.models.members import is_network, network_of
 from rankvqa_cli.models.ptm.adapters import open_network
 from rankvqa_cli.models.ptm.ensemble import Ensemble, read_ensemble
+from rankvqa_cli.models.ptm.model import load_ptm
 from rankvqa_cli.models.registry import is_ensemble
 from rankvqa_cli.models.store import is_model_file, read_model
 
@@ -43,9 +45,12 @@ _FIELDS = {field.name for field in dataclasses.fields(ManifestEntry)} - {"folder
 @dataclass(frozen=True)
 class Bring:
     """How a file comes from where its list or its ensemble is to a place in the user's folder. ``get`` takes the file's
-    name there, where it is to be, and its sha256, and raises where it is not that file."""
+    name there, where it is to be, its sha256 and what else it is checked by, and raises where it is not that file.
+    ``goes_on`` says whether what came whole before a break is kept for the next try."""
 
     get: Callable[[str, Path, str, Callable[[Path], None]], None]
+    overwrite: bool
+    goes_on: bool
 
 
 def pull(
@@ -64,12 +69,10 @@ def pull(
     check_free(entry.name, overwrite)
 
     def get(file: str, target: Path, sha256: str, check: Callable[[Path], None]) -> None:
-        if _is_there(target, sha256, overwrite):
-            return
         fetch(urljoin(url, file), target, sha256, lambda done, total: advance(file, done, total), check)
 
     kept = dataclasses.replace(entry, url=url, folder=_folder(entry.kind))
-    return _install(kept, url.rpartition("/")[2], Bring(get))
+    return _install(kept, url.rpartition("/")[2], Bring(get, overwrite, goes_on=True))
 
 
 def import_file(
@@ -83,10 +86,9 @@ def import_file(
     check_free(entry.name, overwrite)
 
     def get(file: str, target: Path, sha256: str, check: Callable[[Path], None]) -> None:
-        if not _is_there(target, sha256, overwrite):
-            _copy(path.parent / file, target, sha256, check)
+        _copy(path.parent / file, target, sha256, check)
 
-    return _install(entry, path.name, Bring(get))
+    return _install(entry, path.name, Bring(get, overwrite, goes_on=False))
 
 
 def is_ours(path: Path) -> bool:
@@ -98,17 +100,49 @@ def is_ours(path: Path) -> bool:
 
 def _install(entry: ManifestEntry, file: str, bring: Bring) -> ManifestEntry:
     """All files of a model, then its entry: one that is listed is whole."""
-
-    def check(path: Path) -> None:
-        _require_usable(path, entry)
-
-    bring.get(file, entry.path, entry.sha256, check)
+    there = _is_there(entry.path, entry.sha256, bring.overwrite)
     if is_ensemble(entry.path):
-        ensemble, _ = read_ensemble(entry.path)
-        for part, sha256 in _parts(entry.path, ensemble):
-            bring.get(part, entry.folder / part, sha256, lambda _: None)
+        _install_ensemble(entry, file, bring, there)
+    elif not there:
+        bring.get(file, entry.path, entry.sha256, lambda path: _require_usable(path, entry))
     put_entry(entry)
     return entry
+
+
+def _install_ensemble(entry: ManifestEntry, file: str, bring: Bring, there: bool) -> None:
+    """Its own file, where it is not ``there``, waits under another name in the same folder until it has been loaded
+    with everything it names; where it cannot be, what was brought goes again."""
+    waiting = entry.path if there else entry.path.with_name(f".{entry.sha256[:16]}.{entry.file}")
+    brought: list[Path] = []
+    try:
+        if not there:
+            if not _is_there(waiting, entry.sha256, overwrite=True):
+                bring.get(file, waiting, entry.sha256, lambda _: None)
+            brought.append(waiting)
+        ensemble, _ = read_ensemble(waiting)
+        lacking = [
+            (part, entry.folder / part, sha256)
+            for part, sha256 in _parts(waiting, ensemble)
+            if not _is_there(entry.folder / part, sha256, bring.overwrite)
+        ]
+        for part, target, sha256 in lacking:
+            bring.get(part, target, sha256, lambda _: None)
+            brought.append(target)
+    except Exception:
+        if not bring.goes_on:
+            _remove(brought)
+        raise
+    try:
+        load_ptm(waiting, entry.sha256)
+        waiting.replace(entry.path)
+    except Exception:
+        _remove(brought)
+        raise
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _parts(path: Path, ensemble: Ensemble) -> list[tuple[str, str]]:
@@ -174,7 +208,8 @@ def _described(path: Path, name: str | None, licence: str) -> ManifestEntry:
     description = f"imported from {path.name!r}"
     if is_ensemble(path):
         ensemble, sha256 = read_ensemble(path)
-        kind, architecture, frames = "no-reference", "ptm", ensemble.clip_frames
+        _parts(path, ensemble)
+        kind, architecture, frames = "no-reference", "ptm", load_ptm(path, sha256).clip_frames
     elif is_network(path):
         opened = network_of(path)
         kind, architecture, sha256, frames = "network", opened.adapter, opened.sha256, opened.frames
@@ -197,9 +232,7 @@ def _described(path: Path, name: str | None, licence: str) -> ManifestEntry:
 def _require_usable(path: Path, entry: ManifestEntry) -> None:
     """Raises ModelError where a file is not what its name says; nothing in it is executed."""
     suffix = Path(entry.file).suffix
-    if suffix == ".json":
-        read_ensemble(path)
-    elif entry.kind == "network":
+    if entry.kind == "network":
         open_network("onnx" if suffix == ".onnx" else "native", path)
     else:
         read_model(path)
@@ -220,8 +253,7 @@ def _is_there(target: Path, sha256: str, overwrite: bool) -> bool:
     """Whether that very file is in place. Raises UsageError where another one is, and may not be overwritten."""
     if not target.exists():
         return False
-    with target.open("rb") as file:
-        same = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    same = sha256_of(target) == sha256
     if not same and not overwrite:
         raise UsageError(
             f"{str(target)!r} is another file: overwrite it with -y, or take another name with -o"
@@ -235,10 +267,8 @@ def _copy(source: Path, target: Path, sha256: str, check: Callable[[Path], None]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, temporary)
-        with temporary.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(temporary)
         if found != sha256:
-            temporary.unlink()
             raise ModelError(
                 f"{str(source)!r} is not the file that is meant (sha256 {found[:12]}..., expected {sha256[:12]}...)"
             )
@@ -247,3 +277,6 @@ def _copy(source: Path, target: Path, sha256: str, check: Callable[[Path], None]
         raise OutputError(
             f"cannot copy {str(source)!r} to {str(target)!r}: {error.strerror}; check the file, and VQA_SCORE_HOME"
         ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()

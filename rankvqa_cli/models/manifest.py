@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from rankvqa_cli.errors import ModelError, OutputError, UsageError
+from rankvqa_cli.errors import ModelError, UsageError
+from rankvqa_cli.models.files import write_atomically
 from rankvqa_cli.types import ModelKind
 
 MANIFEST = "manifest.json"
@@ -212,23 +213,3 @@ def put_entry(entry: ManifestEntry) -> None:
         models.append(item)
     text = json.dumps({"schema": SCHEMA, "models": models}, indent=2, ensure_ascii=False) + "\n"
     write_atomically(entry.folder / MANIFEST, text.encode())
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` through a temporary file beside it; nothing is left behind on failure
-    (OutputError)."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            with open(temporary, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"cannot write {str(path)!r}: {reason}; check the folder and the free space"
-        ) from error

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.contract import Calibration
+from rankvqa_cli.models.files import read_whole, write_atomically
 from rankvqa_cli.models.manifest import (
     ManifestEntry,
     check_name,
@@ -29,7 +30,6 @@ from rankvqa_cli.models.manifest import (
     manifest,
     put_entry,
     shipped_folder,
-    write_atomically,
 )
 from rankvqa_cli.types import ModelInfo, ModelKind
 
@@ -108,8 +108,7 @@ def read_model(path: Path, expected_sha256: str | None = None) -> tuple[ModelFil
 
     Returns the header, the tensors on the CPU in the types of the file, and the sha256. Raises ModelError.
     """
-    data = _read_bytes(path)
-    sha256 = hashlib.sha256(data).hexdigest()
+    data, sha256 = _read_bytes(path)
     if expected_sha256 is not None and sha256 != expected_sha256:
         raise ModelError(
             f"model file {str(path)!r} is not the one that was registered (sha256 {sha256[:12]}..., expected "
@@ -128,7 +127,7 @@ def read_model(path: Path, expected_sha256: str | None = None) -> tuple[ModelFil
 
 def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Metadata and tensors of any safetensors file. Raises ModelError where it is not one."""
-    return _parse(path, _read_bytes(path))
+    return _parse(path, _read_bytes(path)[0])
 
 
 def is_model_file(path: Path) -> bool:
@@ -166,15 +165,9 @@ def write_manifest_entry(
     return entry
 
 
-def _read_bytes(path: Path) -> bytes:
-    """The whole file at once, so that what is hashed is what is parsed. Pickles are told apart and refused."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise ModelError(f"model file {str(path)!r} does not exist; check the path") from None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ModelError(f"cannot read model file {str(path)!r}: {reason}") from error
+def _read_bytes(path: Path) -> tuple[bytes, str]:
+    """``read_whole``. Pickles are told apart and refused."""
+    data, sha256 = read_whole(path, "model file")
     # Eight bytes of length come first in safetensors, which may look like a pickle's, then always JSON.
     pickled = data[:1] == b"\x80" and data[1:2] in b"\x02\x03\x04\x05" and data[8:9] != b"{"
     if data[:4] == b"PK\x03\x04" or pickled:
@@ -182,7 +175,7 @@ def _read_bytes(path: Path) -> bytes:
             f"{str(path)!r} is a PyTorch pickle, which is not loaded directly; convert it once with "
             "'vqa-score models import FILE'"
         )
-    return data
+    return data, sha256
 
 
 def _parse(path: Path, data: bytes) -> tuple[dict[str, str], dict[str, Tensor]]:

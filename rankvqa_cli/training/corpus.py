@@ -27,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 
 from rankvqa_cli.errors import DeviceError, InputError, OutputError, UsageError
+from rankvqa_cli.models.files import sha256_of
 from rankvqa_cli.training.datasets import open_source
 from rankvqa_cli.training.degradations import Change, Shape, apply_change
 from rankvqa_cli.training.encodes import encode_and_decode
@@ -38,7 +39,6 @@ from rankvqa_cli.training.manifest import (
     check_split,
     is_held_out,
     only_run,
-    sha256_of,
     write_manifest,
     write_whole,
 )

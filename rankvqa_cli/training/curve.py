@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rankvqa_cli.models.manifest import write_atomically
+from rankvqa_cli.models.files import write_atomically
 
 CSV_NAME, PICTURE_NAME = "curve.csv", "curve.png"
 

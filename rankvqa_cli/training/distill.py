@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import torch
 
 from rankvqa_cli.errors import ModelError, UsageError
+from rankvqa_cli.models.files import sha256_of
 from rankvqa_cli.training.datasets import BatchOptions, load_corpus, split_by_content
 from rankvqa_cli.training.distill_task import DistillTask, DistillWeights
 from rankvqa_cli.training.loop import LoopOptions, fit
@@ -66,7 +66,7 @@ def distill(
     torch.manual_seed(options.loop.seed)
     guide, calibration, sha256 = open_trainable(teacher)
     if student.endswith(".json"):
-        learner, start = configured(Path(student), calibration), _sha256(Path(student))
+        learner, start = configured(Path(student), calibration), sha256_of(Path(student))
     else:
         learner, _, start = open_trainable(student)
     for network, what in ((guide, "the teacher"), (learner, "the student")):
@@ -96,7 +96,3 @@ def distill(
     task.module.load_state_dict(fit(task, options.loop, run, say, settings))
     provenance = f"distilled from {sha256[:12]} into {start[:12]} on {corpus.name}, seed {options.loop.seed}"
     return learner.write(out, name, f"{provenance}, {options.loop.steps} steps")
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

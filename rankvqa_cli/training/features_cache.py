@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from rankvqa_cli.errors import InputError
-from rankvqa_cli.models.manifest import write_atomically
+from rankvqa_cli.models.files import sha256_of, write_atomically
 from rankvqa_cli.models.ptm.contract import FrozenNetwork
 from rankvqa_cli.models.ptm.views import Moment, Views
 from rankvqa_cli.training.moments import moments
@@ -128,8 +128,7 @@ class FeatureCache:
 
 def _digest(file: Path) -> str:
     try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
+        return sha256_of(file)
     except OSError as error:
         raise InputError(f"cannot read {str(file)!r}: {error.strerror}") from error
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rankvqa_cli.models import colour
-from rankvqa_cli.models.manifest import write_atomically
+from rankvqa_cli.models.files import write_atomically
 from rankvqa_cli.models.ptm.onnx import OnnxNetwork
 from rankvqa_cli.models.reserve import low_passed
 from rankvqa_cli.training.datasets import SourceShard

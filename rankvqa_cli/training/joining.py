@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from rankvqa_cli.errors import InputError, OutputError
-from rankvqa_cli.models.manifest import write_atomically
+from rankvqa_cli.models.files import sha256_of, write_atomically
 from rankvqa_cli.training.datasets import load_corpus
 from rankvqa_cli.training.manifest import FORMAT, MANIFEST_NAME
 
@@ -28,7 +27,7 @@ def join_corpora(folders: Sequence[Path], out: Path) -> int:
             if name in whose:
                 raise InputError(f"{str(folder)!r} and {str(whose[name])!r} both have a source {name!r}")
             whose[name] = folder
-        digest = hashlib.sha256((folder / MANIFEST_NAME).read_bytes()).hexdigest()
+        digest = sha256_of(folder / MANIFEST_NAME)
         parts.append({"corpus": folder.name, "manifest_sha256": digest, "sources": len(names)})
     try:
         out.mkdir(parents=True, exist_ok=True)

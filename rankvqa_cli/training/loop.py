@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from rankvqa_cli.errors import ModelError, OutputError
 from rankvqa_cli.models.compute import choose
-from rankvqa_cli.models.manifest import write_atomically
+from rankvqa_cli.models.files import write_atomically
 from rankvqa_cli.training import parallel
 from rankvqa_cli.training.curve import CurveRow, draw_curve, write_curve
 

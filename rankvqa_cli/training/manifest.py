@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rankvqa_cli.errors import InputError, OutputError, UsageError
+from rankvqa_cli.models.files import sha256_of
 from rankvqa_cli.training.encodes import LADDER_CODECS, SIZES
 
 FORMAT = 2
@@ -153,8 +154,3 @@ def write_manifest(
         "sha256": {file: sha256_of(out / file) for file in files},
     }
     write_whole(out / MANIFEST_NAME, json.dumps(manifest, indent=1))
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

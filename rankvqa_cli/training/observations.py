@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rankvqa_cli.models.contract import Clip
 from rankvqa_cli.models.evidence import Evidence
-from rankvqa_cli.models.manifest import write_atomically
+from rankvqa_cli.models.files import write_atomically
 from rankvqa_cli.models.patchnet_model import PatchNetModel
 from rankvqa_cli.models.rankvqa import RankVQA
 from rankvqa_cli.training.datasets import SourceShard

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rankvqa_cli.models.manifest import write_atomically
+from rankvqa_cli.models.files import write_atomically
 from rankvqa_cli.training.datasets import (
     BatchOptions,
     Sampler,

@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 
 from rankvqa_cli.errors import InputError
 from rankvqa_cli.models.contract import Calibration
-from rankvqa_cli.models.manifest import write_atomically
+from rankvqa_cli.models.files import write_atomically
 from rankvqa_cli.models.ptm.ensemble import (
     Ensemble,
     Head,

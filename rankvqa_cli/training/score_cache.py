@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from rankvqa_cli.errors import InputError, OutputError
+from rankvqa_cli.models.files import sha256_of
 
 FILE = "scores.jsonl"
 
@@ -63,8 +64,7 @@ class ScoreCache:
     def _digest(self, path: Path) -> str:
         if path not in self._digests:
             try:
-                with path.open("rb") as file:
-                    self._digests[path] = hashlib.file_digest(file, "sha256").hexdigest()
+                self._digests[path] = sha256_of(path)
             except OSError as error:
                 raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
         return self._digests[path]

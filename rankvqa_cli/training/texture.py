@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rankvqa_cli.errors import ModelError, UsageError
-from rankvqa_cli.models.ptm.contract import read_bytes
+from rankvqa_cli.models.files import read_whole
 from rankvqa_cli.models.ptm.near import REDUCED
 from rankvqa_cli.models.ptm.onnx import run, session
 from rankvqa_cli.models.ptm.onnx_graph import ending_at
@@ -38,7 +38,7 @@ class FrozenMaps:
         """``names`` are those of tensors in the graph. Raises ModelError."""
         self.names = tuple(names)
         self._file = file
-        data, _ = read_bytes(file)
+        data, _ = read_whole(file, "network")
         try:
             self._session = session(file, ending_at(data, names), threads)
         except ModelError as error:

@@ -247,8 +247,79 @@ def test_import_takes_networks_and_ensembles_with_their_files(tmp_path: Path, ti
         import_file(path, "mine")
     with pytest.raises(UsageError, match="a shipped model is called 'rankvqa-mini'"):
         import_file(tiny_model, "rankvqa-mini")
-    (folder / "two.onnx").write_bytes(small_network(9))
-    (home_folder() / "two.onnx").unlink()
-    with pytest.raises(ModelError, match="is not the file that is meant"):
-        import_file(path, "other")
-    assert "other" not in registry.available()
+
+
+@pytest.mark.parametrize("fault", ["missing", "changed", "headless", "dimension"])
+def test_an_ensemble_that_could_not_score_leaves_nothing_behind(tmp_path: Path, fault: str) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    path = make_ensemble(folder)
+    said = json.loads(path.read_text())
+    if fault == "missing":
+        (folder / "two.onnx").unlink()
+    elif fault == "changed":
+        (folder / "two.onnx").write_bytes(small_network(9))
+    elif fault == "headless":
+        said["head"] = None
+    else:
+        said["members"][0]["dimension"] += 1
+    path.write_text(json.dumps(said))
+    expected = {
+        "missing": r"member 'two'.*does not exist",
+        "changed": r"member 'two'.*is not the file that the ensemble was made with",
+        "headless": "no head yet",
+        "dimension": "do not belong together",
+    }
+    with pytest.raises(ModelError, match=expected[fault]):
+        import_file(path, "mine")
+    assert not home_folder().exists()
+    import_file(make_ensemble(folder), "mine")
+    registry.load("mine")
+
+
+def test_a_file_in_the_way_is_named_before_anything_is_copied(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    path = make_ensemble(folder)
+    home_folder().mkdir()
+    (home_folder() / "two.onnx").write_bytes(b"mine")
+    with pytest.raises(UsageError, match=r"two\.onnx' is another file: overwrite it with -y"):
+        import_file(path, "mine")
+    assert [each.name for each in home_folder().iterdir()] == ["two.onnx"]
+    import_file(path, "mine", overwrite=True)
+    registry.load("mine")
+
+
+def test_a_pulled_ensemble_that_could_not_score_goes_again(server: Server, tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    path = make_ensemble(folder)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"head": None}))
+    for each in folder.iterdir():
+        server.files[each.name] = each.read_bytes()
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    item = {"name": "small", "file": path.name, "sha256": sha256, "kind": "no-reference"}
+    item |= {"architecture": "ptm", "clip_frames": 1}
+    server.files["manifest.json"] = json.dumps({"models": [item]}).encode()
+    with pytest.raises(ModelError, match="no head yet"):
+        pull("small", f"{server.address}/manifest.json")
+    assert list(home_folder().iterdir()) == []
+
+
+def test_what_an_installed_ensemble_lacks_is_brought_again(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    path = make_ensemble(folder)
+    entry = import_file(path, "mine")
+    (entry.folder / "two.onnx").unlink()
+    with pytest.raises(ModelError, match="does not exist"):
+        registry.load("mine")
+    import_file(path, "mine", overwrite=True)
+    registry.load("mine")
+
+
+def test_what_never_ends_is_not_read(tmp_path: Path) -> None:
+    endless = tmp_path / "endless.onnx"
+    endless.symlink_to("/dev/zero")
+    with pytest.raises(ModelError, match="is not a file"):
+        import_file(endless)

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from rankvqa_cli.errors import InputError, UsageError
+from rankvqa_cli.models.files import sha256_of
 from rankvqa_cli.training.corpus import check_sources, make_source
 from rankvqa_cli.training.datasets import load_corpus
-from rankvqa_cli.training.manifest import sha256_of
 from rankvqa_cli.training.orders import SURE
 from rankvqa_cli.training.sources import Source, list_sources
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Literal, Protocol, Self
@@ -115,14 +114,3 @@ def require_vectors(file: Path, found: Tensor, count: int) -> Tensor:
     if not bool(torch.isfinite(found).all()):
         raise ModelError(f"{str(file)!r} gives values that are not finite: it cannot be a member")
     return found
-
-
-def read_bytes(file: Path) -> tuple[bytes, str]:
-    """A file's bytes and their sha256. Raises ModelError."""
-    try:
-        data = file.read_bytes()
-    except FileNotFoundError:
-        raise ModelError(f"the network {str(file)!r} does not exist; check the path") from None
-    except OSError as error:
-        raise ModelError(f"cannot read the network {str(file)!r}: {error.strerror}") from error
-    return data, hashlib.sha256(data).hexdigest()

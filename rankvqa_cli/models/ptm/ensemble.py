@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from rankvqa_cli.errors import ModelError
-from rankvqa_cli.models.manifest import write_atomically
+from rankvqa_cli.models.files import read_whole, write_atomically
 from rankvqa_cli.models.ptm.adapters import HUB, open_network
-from rankvqa_cli.models.ptm.contract import Adapter, FrozenNetwork, read_bytes
+from rankvqa_cli.models.ptm.contract import Adapter, FrozenNetwork
 from rankvqa_cli.models.ptm.views import Views
 
 SCHEMA = 1
@@ -77,7 +77,7 @@ class Ensemble:
 
 def read_ensemble(path: Path) -> tuple[Ensemble, str]:
     """The ensemble and the sha256 of its file. Raises ModelError naming what is wrong in it."""
-    data, sha256 = read_bytes(path)
+    data, sha256 = read_whole(path, "ensemble")
     try:
         found: dict[str, Any] = json.loads(data.decode("utf-8"))
         schema = found.pop("schema")

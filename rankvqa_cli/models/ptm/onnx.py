@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from rankvqa_cli.errors import ModelError
+from rankvqa_cli.models.files import read_whole
 from rankvqa_cli.models.ptm import LEAST_SIDE
-from rankvqa_cli.models.ptm.contract import Adapter, Layered, read_bytes, require_vectors
+from rankvqa_cli.models.ptm.contract import Adapter, Layered, require_vectors
 
 #: An output, and from which of its elements to before which one.
 SOME = re.compile(r"(?P<output>.*)\[(?P<first>\d+):(?P<end>\d+)\]")
@@ -35,7 +36,7 @@ class OnnxNetwork(Layered):
         ``features[0:1024]``, ``[0:1024]``. Raises ModelError naming the file that is missing, is no ONNX network, needs
         operators or shapes that it cannot have, or gives no vector."""
         self.file = file
-        self._data, self.sha256 = read_bytes(file)
+        self._data, self.sha256 = read_whole(file, "network")
         self._threads = threads
         self._session = self._open(["CPUExecutionProvider"])
         inputs, outputs = self._session.get_inputs(), [each.name for each in self._session.get_outputs()]

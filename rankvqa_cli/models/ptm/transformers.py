@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from rankvqa_cli.errors import ModelError
+from rankvqa_cli.models.files import sha256_of
 from rankvqa_cli.models.ptm.adapters import HUB
 from rankvqa_cli.models.ptm.contract import Adapter, Undivided, require_vectors
 
@@ -105,8 +106,7 @@ def _sha256(folder: Path) -> str:
     for name in _FILES:
         path = folder / name
         if path.is_file():
-            with path.open("rb") as file:
-                digest.update(f"{name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+            digest.update(f"{name} {sha256_of(path)}\n".encode())
     return digest.hexdigest()
 
 
