@@ -20,7 +20,7 @@ from rankvqa_cli.cli.training_options import TrainingOptions, training_options
 )
 @training_options
 @click.option("--steps", default=4000, show_default=True, type=click.IntRange(1))
-@click.option("--rate", default=1e-3, show_default=True, type=values.Finite(0, min_open=True))
+@click.option("--rate", default=1e-3, show_default=True, type=values.Finite(0, 1, min_open=True))
 @click.option(
     "--weight",
     "weights",

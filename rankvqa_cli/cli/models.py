@@ -81,7 +81,7 @@ def info(model: str, form: str) -> None:
         click.echo(json.dumps(facts, indent=2))
         return
     for key, value in facts.items():
-        click.echo(f"{key}: {json.dumps(value) if isinstance(value, (dict, list)) else value}")
+        click.echo(f"{key}: {value if isinstance(value, str) else json.dumps(value)}")
 
 
 @command.command("verify", short_help="Check models against their sha256.")

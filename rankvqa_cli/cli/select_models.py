@@ -148,19 +148,22 @@ def command(
 
     from rankvqa_cli.models.compute import choose
     from rankvqa_cli.models.ptm.views import Views
+    from rankvqa_cli.training.clusters import require_clusters
     from rankvqa_cli.training.features_cache import FeatureCache, Sampling, shown_sizes
     from rankvqa_cli.training.ratings import read_ratings
     from rankvqa_cli.training.select import SelectOptions, select
 
     if threads is not None:
         torch.set_num_threads(threads)
-    rated = read_ratings(data, content=content, filters=filters)
+    rated = read_ratings(data, scale=(1, 5), content=content, filters=filters)
+    rated.weights()  # the ratings are for training, too, where they would be refused
     rows = [each for each in rated.rows if each.content not in leave_out]
     for name in leave_out:
         if all(each.content != name for each in rated.rows):
             raise UsageError(f"--leave-out: {str(data)!r} has no content {name!r}")
     if len({each.content for each in rows}) < 2:
         raise InputError(f"{str(data)!r}: fewer than two contents are left")
+    require_clusters([each.mos for each in rows], [each.content for each in rows], clusters)
     where = choose(device)
     networks = {
         name: network.to(where.device, where.dtype) for name, network in open_pools(pools, threads).items()

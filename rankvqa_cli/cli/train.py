@@ -82,7 +82,7 @@ TEACHER = "rankvqa"
 @click.option("--leave-out", help="Stage two: a content that is only scored, into RUN/left_out.csv.")
 @click.option("--cache", type=FOLDER, help="Where decoded pictures are kept  [default: RUN]")
 @click.option("--steps", default=4000, show_default=True, type=click.IntRange(1))
-@click.option("--rate", default=2e-3, show_default=True, type=values.Finite(0, min_open=True))
+@click.option("--rate", default=2e-3, show_default=True, type=values.Finite(0, 1, min_open=True))
 @shared.SEED
 @shared.GROUPS
 @shared.FOLD

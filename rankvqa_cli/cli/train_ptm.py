@@ -93,7 +93,7 @@ def ptm_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--joint-penalty",
             default=0.3,
             show_default=True,
-            type=values.Finite(0, min_open=True),
+            type=values.Finite(1e-6),
             help="ptm: how strongly that one is shrunk, against features whose variances add up to 1.",
         ),
         click.option(

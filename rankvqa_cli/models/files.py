@@ -17,7 +17,9 @@ def read_whole(path: Path, what: str) -> tuple[bytes, str]:
     """
     try:
         if path.exists() and not path.is_file():
-            raise ModelError(f"{what} {str(path)!r} is not a file but a folder, pipe or device; check the path")
+            raise ModelError(
+                f"{what} {str(path)!r} is not a file but a folder, pipe or device; check the path"
+            )
         data = path.read_bytes()
     except FileNotFoundError:
         raise ModelError(f"{what} {str(path)!r} does not exist; check the path") from None

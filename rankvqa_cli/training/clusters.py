@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +32,22 @@ def mos_clusters(mos: Sequence[float], count: int) -> Labels:
     labels = np.minimum(((values - low) / (span or 1.0) * count).astype(np.int64), count - 1)
     if sum(n >= 2 for n in np.bincount(labels)) < 2:
         raise InputError(
-            f"the MOS ({low:g} to {high:g}) fall into one cluster of {count}: features cannot be told apart by them"
+            f"of {count} equal ranges of the MOS ({low:g} to {high:g}), fewer than two hold two samples: features "
+            "cannot be told apart by them"
         )
     return labels
+
+
+def require_clusters(mos: Sequence[float], contents: Sequence[Hashable], count: int) -> None:
+    """Raises InputError where the samples, or those that are left without one of the ``contents`` (or folds of them),
+    make no clusters: known before anything is computed of them."""
+    mos_clusters(mos, count)
+    for content in dict.fromkeys(contents):
+        rest = [value for value, name in zip(mos, contents, strict=True) if name != content]
+        try:
+            mos_clusters(rest, count)
+        except InputError as error:
+            raise InputError(f"without one of the contents, which is left out to judge: {error}") from error
 
 
 def davies_bouldin(features: Array, labels: Labels) -> float:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.ptm.fusion import JOINT, Fusion, FusionConfig, slope
 from rankvqa_cli.training.clusters import mos_clusters
 from rankvqa_cli.training.icid import IcidLoss, IcidOptions, icid_loss
@@ -183,7 +184,7 @@ def fit(
 ) -> Fusion:
     """A head for these samples; ``projected`` is what ``project`` gives for them and the options, computed if need be.
 
-    Raises InputError for MOS that make no clusters.
+    Raises InputError for MOS that make no clusters, and ModelError for a loss that is not finite.
     """
     clusters = torch.from_numpy(mos_clusters(samples.mos.tolist(), options.clusters))
     known = projected or project(samples, options)
@@ -208,6 +209,8 @@ def fit(
         ]
         fused = fusion.joined(shaken)
         loss = icid_loss(fused, label[rows], clusters[rows], weight[rows], options.icid, generator)
+        if not torch.isfinite(loss.total):
+            raise ModelError(f"the loss is not finite at step {step}; train again with a lower --rate")
         optimiser.zero_grad()
         loss.total.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

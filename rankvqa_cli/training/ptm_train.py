@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from rankvqa_cli.errors import InputError
 from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.files import write_atomically
 from rankvqa_cli.models.ptm.ensemble import (
@@ -29,6 +28,7 @@ from rankvqa_cli.models.ptm.ensemble import (
 from rankvqa_cli.models.ptm.fusion import Fusion
 from rankvqa_cli.models.ptm.model import HEAD
 from rankvqa_cli.models.store import ModelFile, write_model
+from rankvqa_cli.training.clusters import require_clusters
 from rankvqa_cli.training.curve import CurveRow, write_curve
 from rankvqa_cli.training.features_cache import FeatureCache, Sampling, shown_sizes
 from rankvqa_cli.training.fusing import FusingOptions, Samples, ablations, fit, folds_of, leave_out
@@ -98,7 +98,10 @@ def train_ptm(
     cache = FeatureCache(data.cache or folder, ensemble.views, data.sampling)
     blocks = len(ensemble.views.seen)
     ratings, samples = _samples(
-        data, blocks, lambda files, sizes: cache.matrices(networks, files, _counted(len(files), say), sizes)
+        data,
+        blocks,
+        options.fusing,
+        lambda files, sizes: cache.matrices(networks, files, _counted(len(files), say), sizes),
     )
     if data.drawn is not None:
         drawn = pseudo_samples(data.drawn, networks, ensemble.views, cache)
@@ -188,18 +191,23 @@ def _srocc(predicted: Array, mos: Array) -> float:
 def _samples(
     data: PtmData,
     blocks: int,
+    fusing: FusingOptions,
     measure: Callable[[Sequence[Path], Sequence[tuple[int, int] | None]], list[NDArray[np.float32]]],
 ) -> tuple[Ratings, Samples]:
-    """People's ratings, and all samples: theirs first, then a teacher's."""
+    """People's ratings, and all samples: theirs first, then a teacher's. What can be known of the ratings without
+    features is, before they are computed."""
     ratings = read_ratings(data.ratings, scale=(1, 5), content=data.content, filters=data.filters)
-    rows, counts = list(ratings.rows), _weights(ratings)
+    rows, counts = list(ratings.rows), ratings.weights()
     people = len(rows)
+    if fusing.weighting == "dbi" or (data.pseudo is None and data.drawn is None):
+        folds = folds_of([rating.content for rating in rows])
+        require_clusters([rating.mos for rating in rows], folds.tolist(), fusing.clusters)
     sizes = shown_sizes(ratings)
     if data.pseudo is not None:
         labelled = read_ratings(data.pseudo, scale=(1, 5), content=data.content)
         rows += labelled.rows
         sizes += shown_sizes(labelled)
-        counts += [weight * data.pseudo_weight for weight in _weights(labelled)]
+        counts += [weight * data.pseudo_weight for weight in labelled.weights()]
     return ratings, Samples(
         features=tuple(measure([rating.distorted for rating in rows], sizes)),
         mos=np.array([rating.mos for rating in rows]),
@@ -221,18 +229,6 @@ def _joined(samples: Samples, drawn: PseudoSamples, weight: float) -> Samples:
         np.concatenate([samples.judged, np.zeros(count, np.bool_)]),
         samples.blocks,
     )
-
-
-def _weights(ratings: Ratings) -> list[float]:
-    if "weight" not in ratings.names:
-        return [1.0] * len(ratings.rows)
-    weights = ratings.numbers("weight")
-    for rating, weight in zip(ratings.rows, weights, strict=True):
-        if weight < 0:
-            raise InputError(f"{ratings.where(rating)}: the weight {weight:g} is negative")
-    if not any(weights):
-        raise InputError(f"{str(ratings.path)!r}: every weight is 0")
-    return weights
 
 
 def _counted(total: int, say: Callable[[str], None]) -> Callable[[int], None]:

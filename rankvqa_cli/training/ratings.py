@@ -49,6 +49,18 @@ class Ratings:
         self.require_column(name)
         return [number(self.where(each), name, each.columns[name]) for each in self.rows]
 
+    def weights(self) -> list[float]:
+        """What each row counts: the column ``weight``, or 1. Raises InputError for one below 0, or none above it."""
+        if "weight" not in self.names:
+            return [1.0] * len(self.rows)
+        weights = self.numbers("weight")
+        for rating, weight in zip(self.rows, weights, strict=True):
+            if weight < 0:
+                raise InputError(f"{self.where(rating)}: the weight {weight:g} is negative")
+        if not any(weights):
+            raise InputError(f"{str(self.path)!r}: every weight is 0")
+        return weights
+
 
 def row_filter(text: str) -> tuple[str, Callable[[str], bool]]:
     """(column, test of a cell) of ``COL=VALUE`` or ``COL!=VALUE``; a ``*`` at the end matches any ending.

@@ -148,6 +148,7 @@ def test_a_pool_may_be_some_elements_of_one_file(run: Run, rated: Path, pool: Pa
         (("--pool", "."), 5, "has no network"),
         (("--pool", "pool/a.onnx#other"), 5, "has no output 'other'"),
         (("--pool", "pool/x.onnx#[0:2]"), 5, "cannot read the pool"),
+        (("--pool", "rated.csv"), 5, "'rated.csv' is no network: .onnx and .safetensors"),
         (("--pool", "pool", "--pool", "pool"), 2, "are called 'a'"),
         (("--pool", "pool", "--members", "0"), 2, "--members is auto"),
         (("--pool", "pool", "--see", "all"), 2, "--see takes some of"),
@@ -168,8 +169,10 @@ def test_faults_are_one_line_and_write_nothing(
     ("mos", "said"),
     [
         (["3", "nan", "1"] * 5, "no finite number"),
-        (["3"] * 15, "one cluster"),
+        (["3"] * 15, "hold two samples"),
         (["5", *[""] * 4, "3", *[""] * 4, "1"], "3 rated samples"),
+        (["7"] * 15, "is not on the scale of 1 to 5"),
+        (["5", "3", "1"] * 2 + [""] * 3 + ["2"], "without one of the contents"),
     ],
 )
 def test_opinions_that_say_nothing_are_refused(
@@ -185,6 +188,47 @@ def test_opinions_that_say_nothing_are_refused(
     assert (done.returncode, done.stdout) == (3, ""), done.stderr
     assert said in done.stderr
     assert not (tmp_path / "out.json").exists()
+    assert not (tmp_path / "out.features").exists()
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        (["nan", *["1"] * 14], "row 2"),
+        (["1", "-1", *["1"] * 13], "row 3: the weight -1 is negative"),
+        (["0"] * 15, "every weight is 0"),
+    ],
+)
+def test_weights_that_training_would_refuse_are_refused(
+    run: Run, rated: Path, pool: Path, weights: list[str], said: str
+) -> None:
+    with rated.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with rated.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["distorted", "mos", "content", "weight"])
+        writer.writeheader()
+        writer.writerows(row | {"weight": weight} for row, weight in zip(rows, weights, strict=True))
+    done = run("select-models", "--data", rated.name, "--pool", "pool", "-o", "out.json", "--crop", "224")
+    assert (done.returncode, done.stdout) == (3, ""), done.stderr
+    assert said in done.stderr
+
+
+def test_ratings_that_train_no_head_are_refused_before_features_are_computed(
+    run: Run, rated: Path, pool: Path, tmp_path: Path
+) -> None:
+    chosen = run("select-models", "--data", rated.name, "--pool", "pool", "-o", "e.json", "--crop", "224")
+    assert chosen.returncode == 0, chosen.stderr
+    few = tmp_path / "few.csv"
+    few.write_text("".join(rated.read_text().splitlines(keepends=True)[i] for i in (0, 1, 6, 11)))
+    train = ("train", "--model", "ptm", "--ensemble", "e.json", "-o", "t.json", "--data")
+    done = run(*train, few.name)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "3 rated samples" in done.stderr
+    assert "features of" not in done.stderr
+    for option in (("--rate", "1e30"), ("--joint", "--joint-penalty", "1e-300")):
+        refused = run(*train, rated.name, *option)
+        assert refused.returncode == 2
+        assert option[-2] in refused.stderr
 
 
 def test_options_of_the_other_training_are_refused(run: Run, rated: Path) -> None:

@@ -17,8 +17,8 @@ def test_clusters_are_equal_ranges_of_mos() -> None:
 @pytest.mark.parametrize(
     ("mos", "said"),
     [
-        ([3.0] * 20, "one cluster"),
-        ([3.0] * 19 + [5.0], "one cluster"),
+        ([3.0] * 20, "hold two samples"),
+        ([3.0] * 19 + [5.0], "hold two samples"),
         ([1.0, 3.0, 5.0], "3 rated samples"),
         ([float("nan")] + [1.0, 5.0] * 10, "no finite number"),
     ],

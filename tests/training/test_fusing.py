@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from rankvqa_cli.errors import InputError
+from rankvqa_cli.errors import InputError, ModelError
 from rankvqa_cli.training.fusing import (
     FusingOptions,
     Samples,
@@ -93,13 +93,18 @@ def test_many_contents_share_folds_but_a_content_is_in_one() -> None:
 
 def test_mos_of_one_cluster_are_refused() -> None:
     samples = made()
-    with pytest.raises(InputError, match="one cluster"):
+    with pytest.raises(InputError, match="hold two samples"):
         fit(replace(samples, mos=np.full(48, 3.0)), FAST, 1)
 
 
 @pytest.fixture(autouse=True)
 def _same_random_state() -> None:
     torch.manual_seed(0)
+
+
+def test_a_training_that_diverges_says_so() -> None:
+    with pytest.raises(ModelError, match="not finite at step"):
+        fit(made(), replace(FAST, rate=1e30), 1)
 
 
 def test_where_a_teacher_labelled_some_projections_are_fitted_to_those_alone() -> None:

@@ -76,6 +76,10 @@ def candidates(pool: Path) -> list[tuple[Adapter, Path]]:
         return [("transformers", pool)]
     if pool.suffix in FILES and pool.is_file():
         return [(FILES[pool.suffix], pool)]
+    if pool.is_file():
+        raise ModelError(
+            f"{str(pool)!r} is no network: .onnx and .safetensors files are, and folders of them"
+        )
     found: list[tuple[Adapter, Path]] = []
     try:
         for path in sorted(pool.iterdir()):
