@@ -43,15 +43,22 @@ def mirrored(x: Tensor, least: int) -> Tensor:
     return x
 
 
+#: A screen is at most so many times as long as it has lines: what is narrower is not enlarged beyond it.
+LONGEST_SCREEN = 4
+
+
 def on_screen(x: Tensor, lines: int) -> Tensor:
-    """(T, 3, H, W) in 0 to 1 with its shorter side brought to ``lines`` (bicubic); itself where that is 0."""
+    """(T, 3, H, W) in 0 to 1 with its shorter side brought to ``lines`` (bicubic), or, of a very narrow picture that
+    is smaller, its longer side to LONGEST_SCREEN times that; itself where ``lines`` is 0."""
     if lines == 0:
         return x
     while min(x.shape[-2:]) >= 2 * lines:
         x = halved(x)
     height, width = x.shape[-2:]
-    if min(height, width) == lines:
-        return x
     scale = lines / min(height, width)
+    if scale > 1:
+        scale = min(scale, max(1.0, LONGEST_SCREEN * lines / max(height, width)))
+    if scale == 1:
+        return x
     size = (round(height * scale), round(width * scale))
     return F.interpolate(x, size=size, mode="bicubic", antialias=scale < 1).clamp_(0, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rankvqa_cli.models.sizes import halved, halved_codes
+from rankvqa_cli.models.sizes import halved, halved_codes, on_screen
 
 
 @pytest.mark.parametrize(("kind", "most"), [(torch.uint8, 255), (torch.uint16, 65535)])
@@ -32,3 +32,24 @@ def test_planes_within_a_buffer_are_halved_too(kind: torch.dtype) -> None:
         buffer.flatten()[:96].view(2, 6, 8)[..., ::2],
     ):
         assert torch.equal(halved_codes(part), halved(part.to(torch.float32)))
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        ((36, 64), (108, 192)),
+        ((64, 36), (192, 108)),
+        ((108, 800), (108, 800)),
+        ((216, 3000), (108, 1500)),
+        ((160, 1000), (108, 675)),
+        ((27, 108), (108, 432)),
+        ((2, 400), (2, 432)),
+        ((400, 2), (432, 2)),
+        ((4, 800), (4, 800)),
+        ((1, 1), (108, 108)),
+    ],
+)
+def test_a_screen_is_filled_but_not_with_the_narrowest_pictures(
+    size: tuple[int, int], shown: tuple[int, int]
+) -> None:
+    assert on_screen(torch.rand(1, 3, *size), 108).shape[-2:] == shown
