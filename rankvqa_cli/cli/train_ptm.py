@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import click
 
 from rankvqa_cli.cli import rated_options, values
-from rankvqa_cli.cli.training_options import FILE, FOLDER, given_parameters
+from rankvqa_cli.cli.training_options import FILE, FOLDER, RunOptions, as_one, given_parameters
 
 PTM = "ptm"
 
@@ -44,83 +41,68 @@ class PtmArguments:
 OWN = frozenset(each.name for each in fields(PtmArguments))
 
 
-def ptm_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options of PtmArguments, which the command gets as one argument, ``ptm``."""
-
-    @functools.wraps(function)
-    def gathered(**given: Any) -> Any:
-        return function(ptm=PtmArguments(**{name: given.pop(name) for name in OWN}), **given)
-
-    positive = values.Finite(0)
-    stack = (
-        click.option("--ensemble", type=FILE, help="ptm: the ensemble that 'vqa-score select-models' wrote."),
-        click.option("--pseudo", type=FILE, help="ptm: also learn from these labels, a CSV like --data."),
-        click.option(
-            "--pseudo-weight", default=0.3, show_default=True, type=positive, help="What each counts."
-        ),
-        rated_options.SIZE,
-        rated_options.SAMPLE,
-        click.option(
-            "--seeds", default=3, show_default=True, type=click.IntRange(1), help="ptm: heads a fold."
-        ),
-        rated_options.WEIGHTS,
-        click.option(
-            "--icid",
-            nargs=3,
-            type=positive,
-            default=(0.1, 0.1, 0.2),
-            show_default=True,
-            metavar="INTRA INTER MARGIN",
-            help="ptm: weights of intra-consistency and inter-divisibility, and the margin of its triplets.",
-        ),
-        click.option("--ablate", is_flag=True, help="ptm: also measure what each term of the loss is worth."),
-        click.option(
-            "--components",
-            default=4,
-            show_default=True,
-            type=click.IntRange(0, 4),
-            help="ptm: ridge regressions that a member's view is reduced to.",
-        ),
-        click.option(
-            "--mean", is_flag=True, help="ptm: reduce it to the plain mean of its features as well."
-        ),
-        click.option(
-            "--joint",
-            is_flag=True,
-            help="ptm: add one ridge regression on all members to what the head says.",
-        ),
-        click.option(
-            "--joint-penalty",
-            default=0.3,
-            show_default=True,
-            type=values.Finite(1e-6),
-            help="ptm: how strongly that one is shrunk, against features whose variances add up to 1.",
-        ),
-        click.option(
-            "--people",
-            default=0.0,
-            show_default=True,
-            type=positive,
-            help="ptm: fit what members say to people's scores, too, each as so many of the teacher's labels.",
-        ),
-        click.option(
-            "--corpus",
-            "drawn_from",
-            type=FOLDER,
-            help="ptm: also learn from patches of this corpus, as scored by --labels.",
-        ),
-        click.option(
-            "--draws",
-            default=100,
-            show_default=True,
-            type=click.IntRange(1),
-            help="ptm: of 36 patches each, or fewer.",
-        ),
-    )
-    decorated: Callable[..., Any] = gathered
-    for option in reversed(stack):
-        decorated = option(decorated)
-    return decorated
+_POSITIVE = values.Finite(0)
+ptm_options = as_one(
+    "ptm",
+    PtmArguments,
+    click.option("--ensemble", type=FILE, help="ptm: the ensemble that 'vqa-score select-models' wrote."),
+    click.option("--pseudo", type=FILE, help="ptm: also learn from these labels, a CSV like --data."),
+    click.option("--pseudo-weight", default=0.3, show_default=True, type=_POSITIVE, help="What each counts."),
+    rated_options.SIZE,
+    rated_options.SAMPLE,
+    click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="ptm: heads a fold."),
+    rated_options.WEIGHTS,
+    click.option(
+        "--icid",
+        nargs=3,
+        type=_POSITIVE,
+        default=(0.1, 0.1, 0.2),
+        show_default=True,
+        metavar="INTRA INTER MARGIN",
+        help="ptm: weights of intra-consistency and inter-divisibility, and the margin of its triplets.",
+    ),
+    click.option("--ablate", is_flag=True, help="ptm: also measure what each term of the loss is worth."),
+    click.option(
+        "--components",
+        default=4,
+        show_default=True,
+        type=click.IntRange(0, 4),
+        help="ptm: ridge regressions that a member's view is reduced to.",
+    ),
+    click.option("--mean", is_flag=True, help="ptm: reduce it to the plain mean of its features as well."),
+    click.option(
+        "--joint",
+        is_flag=True,
+        help="ptm: add one ridge regression on all members to what the head says.",
+    ),
+    click.option(
+        "--joint-penalty",
+        default=0.3,
+        show_default=True,
+        type=values.Finite(1e-6),
+        help="ptm: how strongly that one is shrunk, against features whose variances add up to 1.",
+    ),
+    click.option(
+        "--people",
+        default=0.0,
+        show_default=True,
+        type=_POSITIVE,
+        help="ptm: fit what members say to people's scores, too, each as so many of the teacher's labels.",
+    ),
+    click.option(
+        "--corpus",
+        "drawn_from",
+        type=FOLDER,
+        help="ptm: also learn from patches of this corpus, as scored by --labels.",
+    ),
+    click.option(
+        "--draws",
+        default=100,
+        show_default=True,
+        type=click.IntRange(1),
+        help="ptm: of 36 patches each, or fewer.",
+    ),
+)
 
 
 def refuse_foreign(ptm: bool) -> None:
@@ -132,18 +114,10 @@ def refuse_foreign(ptm: bool) -> None:
 
 
 def train(
-    data: Path,
-    out: Path,
-    run: Path | None,
-    cache: Path | None,
-    steps: int,
-    rate: float,
-    seed: int,
-    threads: int | None,
-    labels: Path | None,
-    arguments: PtmArguments,
+    run: RunOptions, arguments: PtmArguments, labels: Path | None, cache: Path | None, steps: int, rate: float
 ) -> None:
     """Train a head, and print the ensemble's file and the head's sha256."""
+    out = run.out
     if arguments.ensemble is None:
         raise click.UsageError(
             f"--model {PTM} needs --ensemble: the members that 'vqa-score select-models' chose"
@@ -172,8 +146,8 @@ def train(
     from rankvqa_cli.training.pseudo import PseudoOptions
     from rankvqa_cli.training.ptm_train import PtmData, PtmOptions, train_ptm
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    if run.threads is not None:
+        torch.set_num_threads(run.threads)
     intra, inter, margin = arguments.icid
     default = FusingOptions()
     source = click.get_current_context().get_parameter_source
@@ -189,19 +163,18 @@ def train(
         joint_penalty=arguments.joint_penalty,
         people=arguments.people,
     )
-    folder = run if run is not None else out.with_suffix(".run")
     sampling = Sampling(arguments.size, arguments.sample)
     drawn = None
     if arguments.drawn_from is not None and labels is not None:
-        drawn = PseudoOptions(arguments.drawn_from, labels, arguments.draws, seed)
+        drawn = PseudoOptions(arguments.drawn_from, labels, arguments.draws, run.seed)
     rated = PtmData(
-        data, arguments.pseudo, arguments.pseudo_weight, sampling=sampling, cache=cache, drawn=drawn
+        run.corpus, arguments.pseudo, arguments.pseudo_weight, sampling=sampling, cache=cache, drawn=drawn
     )
-    seeds = tuple(range(seed, seed + arguments.seeds))
+    seeds = tuple(range(run.seed, run.seed + arguments.seeds))
     options = PtmOptions(fusing, seeds, arguments.ablate)
 
     def say(line: str) -> None:
         click.echo(line, err=True)
 
-    sha256 = train_ptm(arguments.ensemble, rated, folder, out, out.stem, options, say)
+    sha256 = train_ptm(arguments.ensemble, rated, run.folder, out, out.stem, options, say)
     click.echo(f"{out}\t{sha256}")

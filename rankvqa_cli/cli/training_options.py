@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rankvqa_cli.cli.options import Function
+
 if TYPE_CHECKING:
     from rankvqa_cli.training.datasets import BatchOptions
     from rankvqa_cli.training.loop import LoopOptions
@@ -18,67 +20,41 @@ if TYPE_CHECKING:
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 
-OUTPUT = click.option("-o", "--output", "out", required=True, type=FILE, help="Model file to write.")
-RUN = click.option("--run", type=FOLDER, help="Folder of checkpoint and curve  [default: beside the output]")
-SEED = click.option("--seed", default=1, show_default=True)
-GROUPS = click.option(
-    "--groups", default=6, show_default=True, type=click.IntRange(1), help="Sources a batch."
+_OUTPUT = (
+    click.option("-o", "--output", "out", required=True, type=FILE, help="Model file to write."),
+    click.option("--run", type=FOLDER, help="Folder of checkpoint and curve  [default: beside the output]"),
 )
-FOLD = click.option(
-    "--fold", default=0, show_default=True, help="Which fold of contents is held out; -1 holds out none."
-)
-FOLDS = click.option(
-    "--folds", default=5, show_default=True, type=click.IntRange(2), help="Folds the contents fall into."
-)
-ACCUMULATE = click.option(
-    "--accumulate", default=1, show_default=True, type=click.IntRange(1), help="Micro-batches a step."
-)
-SAVE_EVERY = click.option(
-    "--save-every", default=250, show_default=True, type=click.IntRange(1), help="Steps."
-)
-CHECK_EVERY = click.option(
-    "--check-every", default=500, show_default=True, type=click.IntRange(1), help="Steps."
-)
-DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda[:N]")
-PRECISION = click.option(
-    "--precision", default="fp32", show_default=True, type=click.Choice(["auto", "fp32", "bf16"])
-)
-THREADS = click.option("-threads", "--threads", type=click.IntRange(1), help="CPU threads.")
-
-_OPTIONS = (
-    click.option("--data", "corpus", required=True, type=FOLDER, help="Corpus folder."),
-    OUTPUT,
-    click.option("--name", help="Name written into the model file  [default: that of the file]"),
-    RUN,
-    SEED,
-    GROUPS,
+_COURSE = (
+    click.option("--seed", default=1, show_default=True),
+    click.option("--groups", default=6, show_default=True, type=click.IntRange(1), help="Sources a batch."),
     click.option(
-        "--slots", default=4, show_default=True, type=click.IntRange(2), help="Versions of a source."
+        "--fold", default=0, show_default=True, help="Which fold of contents is held out; -1 holds out none."
     ),
-    click.option("--frames", default=1, show_default=True, type=click.IntRange(1, 12), help="Frames a clip."),
-    FOLD,
-    FOLDS,
-    ACCUMULATE,
-    SAVE_EVERY,
-    CHECK_EVERY,
-    DEVICE,
-    PRECISION,
-    THREADS,
+    click.option(
+        "--folds", default=5, show_default=True, type=click.IntRange(2), help="Folds the contents fall into."
+    ),
+    click.option(
+        "--accumulate", default=1, show_default=True, type=click.IntRange(1), help="Micro-batches a step."
+    ),
+    click.option("--save-every", default=250, show_default=True, type=click.IntRange(1), help="Steps."),
+    click.option("--check-every", default=500, show_default=True, type=click.IntRange(1), help="Steps."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda[:N]"),
+    click.option(
+        "--precision", default="fp32", show_default=True, type=click.Choice(["auto", "fp32", "bf16"])
+    ),
+    click.option("-threads", "--threads", type=click.IntRange(1), help="CPU threads."),
 )
 
 
 @dataclass(frozen=True)
-class TrainingOptions:
-    """The values of ``training_options``; ``--frames`` and so on as the training modules define them."""
+class RunOptions:
+    """The values of ``run_options``: what is trained on, where it is written, and how a training goes on."""
 
     corpus: Path
     out: Path
-    name: str | None
     run: Path | None
     seed: int
     groups: int
-    slots: int
-    frames: int
     fold: int
     folds: int
     accumulate: int
@@ -91,15 +67,6 @@ class TrainingOptions:
     @property
     def folder(self) -> Path:
         return self.run if self.run is not None else self.out.with_suffix(".run")
-
-    @property
-    def written_name(self) -> str:
-        return self.name or self.out.stem
-
-    def batch(self) -> BatchOptions:
-        from rankvqa_cli.training.datasets import BatchOptions
-
-        return BatchOptions(groups=self.groups, slots=self.slots, frames=self.frames)
 
     @contextmanager
     def started(self) -> Iterator[Started]:
@@ -122,7 +89,7 @@ class TrainingOptions:
 class Started:
     """One process of a training; the ``first`` one talks."""
 
-    options: TrainingOptions
+    options: RunOptions
     device: str
     precision: str
     first: bool
@@ -147,19 +114,61 @@ class Started:
             click.echo(line, err=True)
 
 
-def training_options(function: Callable[..., None]) -> Callable[..., None]:
-    """The options above; the function gets a TrainingOptions first, and its own options by name."""
-    own = [each.name for each in fields(TrainingOptions)]
+@dataclass(frozen=True)
+class TrainingOptions(RunOptions):
+    """The values of ``training_options``; ``--frames`` and so on as the training modules define them."""
 
-    @functools.wraps(function)
-    def gathered(**values: Any) -> None:
-        shared = TrainingOptions(**{name: values.pop(name) for name in own})
-        function(shared, **values)
+    name: str | None
+    slots: int
+    frames: int
 
-    decorated: Callable[..., None] = gathered
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    return decorated
+    @property
+    def written_name(self) -> str:
+        return self.name or self.out.stem
+
+    def batch(self) -> BatchOptions:
+        from rankvqa_cli.training.datasets import BatchOptions
+
+        return BatchOptions(groups=self.groups, slots=self.slots, frames=self.frames)
+
+
+def as_one(argument: str, kind: type, *stack: Callable[..., Any]) -> Callable[[Function], Function]:
+    """The command gets the values of these options as one ``argument``, a ``kind`` with fields of their names; its
+    other options as they are. They keep their order in the help."""
+    names = [each.name for each in fields(kind)]
+
+    def decorate(function: Function) -> Function:
+        @functools.wraps(function)
+        def gathered(**given: Any) -> Any:
+            own = {name: given.pop(name) for name in names}
+            return function(**{argument: kind(**own)}, **given)
+
+        decorated: Any = gathered
+        for option in reversed(stack):
+            decorated = option(decorated)
+        return decorated  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def run_options(*first: Callable[..., Any]) -> Callable[[Function], Function]:
+    """The command gets a RunOptions, ``run``. The ``first`` options, with that of what is trained on, ``corpus``, come
+    before the others in the help."""
+    return as_one("run", RunOptions, *first, *_OUTPUT, *_COURSE)
+
+
+training_options = as_one(
+    "shared",
+    TrainingOptions,
+    click.option("--data", "corpus", required=True, type=FOLDER, help="Corpus folder."),
+    click.option("--name", help="Name written into the model file  [default: that of the file]"),
+    *_OUTPUT,
+    click.option(
+        "--slots", default=4, show_default=True, type=click.IntRange(2), help="Versions of a source."
+    ),
+    click.option("--frames", default=1, show_default=True, type=click.IntRange(1, 12), help="Frames a clip."),
+    *_COURSE,
+)
 
 
 def given_parameters() -> Iterator[tuple[str, str]]:

@@ -33,7 +33,8 @@ class Views:
     it).
 
     ``lines`` is the screen: pictures are first brought to so many lines (the shorter side), as a player does that fills
-    it (see ``on_screen``); 0 leaves them. ``seen`` lists what makes the features, each as long as the network's vector, in this order:
+    it (see ``on_screen``); 0 leaves them. ``seen`` lists what makes the features, each as long as the network's vector,
+    in this order:
 
     - ``crops``: the mean of the crops' vectors
     - ``detail``: the mean over crops of log(|v(x) - v(s)| + 0.001), with the crop x and s, x reduced by ``soften``
