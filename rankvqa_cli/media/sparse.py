@@ -76,9 +76,7 @@ class SparseReader(FrameReader):
         with _OneFrame(self._planned, self._options, number) as reader:
             try:
                 return reader.read_into(target)
-            except (
-                InputError
-            ):  # it comes to nothing a second time: decoding was damaged, which its end will say
+            except InputError:  # nothing comes a second time: it is damaged, which its end will say
                 return False
 
 
