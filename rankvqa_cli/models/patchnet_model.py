@@ -11,7 +11,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rankvqa_cli.errors import DeviceError
 from rankvqa_cli.models.code_values import planes_of, units_of
 from rankvqa_cli.models.contract import Clip, ClipOutput
 from rankvqa_cli.models.landing import Landing
@@ -25,6 +24,7 @@ from rankvqa_cli.models.patchnet import (
     Units,
     over_places,
 )
+from rankvqa_cli.models.proof import Proof
 from rankvqa_cli.models.store import ModelFile, model_info
 from rankvqa_cli.models.workers import Workers
 
@@ -71,7 +71,7 @@ class PatchNetModel:
         self.keep_maps = False
         self.device = torch.device("cpu")
         self._exact: PatchNet | None = None
-        self._proven: set[tuple[int, ...]] = set()
+        self._proof = Proof(ROUNDED, NOTHING)
         self._stems: dict[tuple[PatchNet, Units, torch.dtype], tuple[Stem, ReserveStem]] = {}
         self._most_pixels: int | None = None
         self._adapted: list[str] = []
@@ -242,21 +242,11 @@ class PatchNetModel:
         return self._stems[key]
 
     def _require_alike(self, rough: Features, exact: Features) -> None:
-        """Of the first frame of each size: is what was computed in bfloat16 what float32 makes of it?
-
-        Libraries choose among many products by a picture's size, and some of them have been wrong. Raises DeviceError.
-        """
-        size = tuple(exact.luma.shape[-2:])
-        if self.device.type != "cpu" or size in self._proven:
-            return
-        for found, true in zip(rough.pyramid, exact.pyramid, strict=True):
-            off = float((found.float() - true).abs().mean())
-            if not off <= ROUNDED * float(true.abs().mean()) + NOTHING:
-                raise DeviceError(
-                    f"products in bfloat16 are wrong on this machine, for pictures of {size[1]}x{size[0]}: "
-                    "score with --precision fp32"
-                )
-        self._proven.add(size)
+        """Of the first frame of each size: is what was computed in bfloat16 what float32 makes of it? Raises
+        DeviceError."""
+        height, width = exact.luma.shape[-2:]
+        if self.device.type == "cpu" and self._proof.is_due((height, width)):
+            self._proof.require((height, width), rough.pyramid, exact.pyramid)
 
 
 def _seen(looks: Sequence[Future[Look]]) -> tuple[Tensor, list[list[Seen]]]:

@@ -6,6 +6,7 @@ read from is the reader's business, by the architecture that the file names.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.patchnet import PatchNet, PatchNetConfig, Units
+from rankvqa_cli.models.proof import Proof, is_held
 from rankvqa_cli.models.ptm.contract import Adapter, Layered, require_vectors
 from rankvqa_cli.models.ptm.expert import Expert, ExpertConfig
 from rankvqa_cli.models.ptm.near import Near, NearConfig, moments
@@ -25,6 +27,11 @@ from rankvqa_cli.models.store import ModelFile, read_model
 KR, KB = 0.2126, 0.0722
 #: Nominal values, 0 to 1 and -0.5 to 0.5, to PatchNet's.
 NOMINAL = Units(luma_gain=4.0, luma_zero=0.5, chroma_gain=4.0, chroma_zero=0.0)
+
+
+#: By how much vectors in bfloat16 may differ from float32's, of their mean: rounding makes up to 0.045, where they are
+#: logarithms of what is nearly nothing in a black picture.
+ROUNDED = 0.15
 
 
 class Reader(Protocol):
@@ -165,6 +172,7 @@ class NativeNetwork(Layered):
         self.frames = self._reader.frames
         self.least = self._reader.least
         self._device = torch.device("cpu")
+        self._exact = _Exact()
         self._choose(layer)
 
     def _choose(self, layer: str) -> None:
@@ -179,14 +187,40 @@ class NativeNetwork(Layered):
         return whole[:, self._part]
 
     def whole(self, pictures: Tensor) -> Tensor:
+        """See FrozenNetwork. DeviceError where products in bfloat16 are wrong."""
         with torch.no_grad():
-            found = self._reader.read(pictures.to(self._device, torch.float32))
-        return require_vectors(self.file, found.cpu(), len(pictures))
+            found = self._reader.read(pictures.to(self._device, torch.float32)).cpu()
+            self._exact.require(pictures, found)
+        return require_vectors(self.file, found, len(pictures))
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> NativeNetwork:
+        self._exact.see(self._reader, device, dtype)
         self._reader.to(device, dtype)
         self._device = device
         return self
+
+
+class _Exact:
+    """A network's reader in float32, to hold its vectors in bfloat16 against; of those that are held, none is needed.
+    One for all layers of a network."""
+
+    def __init__(self) -> None:
+        self._reader: Reader | None = None
+        self._needed = False
+        self._proof = Proof(ROUNDED, 0.0)
+
+    def see(self, reader: Reader, device: torch.device, dtype: torch.dtype) -> None:
+        """``reader`` will compute there, and in ``dtype``."""
+        self._needed = device.type == "cpu" and dtype == torch.bfloat16 and not is_held()
+        if self._needed and self._reader is None:
+            self._reader = copy.deepcopy(reader)
+
+    def require(self, pictures: Tensor, found: Tensor) -> None:
+        """DeviceError where ``found`` is not what float32 makes of the first picture, or clip, of its size."""
+        height, width = pictures.shape[-2:]
+        if self._needed and self._reader is not None and self._proof.is_due((height, width)):
+            true = self._reader.read(pictures[:1].to(torch.float32))
+            self._proof.require((height, width), [found[:1]], [true])
 
 
 def _mean(x: Tensor) -> Tensor:
