@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 from pathlib import Path
 
@@ -11,6 +10,8 @@ DISTRIBUTION = "vqa-score"
 
 def version() -> str:
     """The installed distribution's version, or a checkout's that runs without having been installed."""
+    import importlib.metadata  # takes longer than all else here: whoever starts FFmpeg first does not wait for it
+
     try:
         return importlib.metadata.version(DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import av
 import av.error
+import av.subtitles.stream  # which it imports with its first file otherwise, when the linker may be busy
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame

@@ -14,7 +14,6 @@ import subprocess
 from functools import lru_cache
 
 import ffmpeg
-import imageio_ffmpeg
 
 from rankvqa_cli.errors import InputError, UsageError
 
@@ -46,6 +45,8 @@ def find_ffmpeg() -> str:
     found = shutil.which("ffmpeg")
     if found is not None:
         return found
+    import imageio_ffmpeg
+
     try:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -10,8 +9,8 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from rankvqa_cli.media.reader import FrameReader, StreamEnd
-from rankvqa_cli.media.sparse import SparseReader
+from rankvqa_cli.media.held import HeldReader
+from rankvqa_cli.media.reader import FrameReader
 from rankvqa_cli.media.yuv import split_planes
 from rankvqa_cli.types import FrameFormat, PlannedInput, ReadOptions
 
@@ -125,55 +124,11 @@ class Lookahead:
         if self._anew is not None:
             self._anew.kill()
 
-    def _small(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        luma = split_planes(frame[None], self._planned.format)[0][0]
+    def _small(self, frame: memoryview) -> NDArray[np.uint8]:
+        luma = split_planes(np.frombuffer(frame, np.uint8)[None], self._planned.format)[0][0]
         means = self._down @ luma.astype(np.float32) @ self._across
         steps = np.rint(means / 2 ** (self._planned.format.bit_depth - 8))
         return np.asarray(steps.clip(0, 255), np.uint8)
-
-
-class HeldReader(SparseReader):
-    """A SparseReader whose frames can be held, to be delivered in their turn."""
-
-    def __init__(self, planned: PlannedInput, options: ReadOptions, every: int | None = None) -> None:
-        super().__init__(planned, options, every)
-        self._waiting: deque[NDArray[np.uint8] | None] = deque()
-        self._spare: NDArray[np.uint8] | None = None
-        self.holds = 0
-        """How many frames are held."""
-
-    @property
-    def begun(self) -> bool:
-        return self._process is not None
-
-    def hold(self) -> NDArray[np.uint8] | None:
-        """Read the next frame and hold it: (frame_bytes,) uint8, without meaning where it is not ``delivered``; None at
-        the end."""
-        frame = np.empty(self.format.frame_bytes, np.uint8) if self._spare is None else self._spare
-        self._spare = frame
-        if not super().read_into(frame.data):
-            return None
-        if self.delivered:
-            self._spare = None
-            self.holds += 1
-        self._waiting.append(frame if self.delivered else None)
-        return frame
-
-    def read_into(self, buffer: memoryview) -> bool:
-        """See FrameReader."""
-        if not self._waiting:
-            return super().read_into(buffer)
-        frame = self._waiting.popleft()
-        if frame is not None:
-            self.holds -= 1
-            buffer.cast("B")[:] = frame.data
-        return True
-
-    def finish(self) -> StreamEnd:
-        """See FrameReader."""
-        self._waiting.clear()
-        self.holds = 0
-        return super().finish()
 
 
 def _area_weights(length: int, parts: int) -> NDArray[np.float32]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 
@@ -21,7 +20,7 @@ class PendingFile:
 
     def __init__(self, path: str) -> None:
         self.path = os.path.realpath(path)
-        self.temporary = os.path.join(os.path.dirname(self.path), f".vqa-score-{secrets.token_hex(8)}.tmp")
+        self.temporary = os.path.join(os.path.dirname(self.path), f".vqa-score-{os.urandom(8).hex()}.tmp")
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0)
         self.descriptor = os.open(self.temporary, flags, 0o666)
 

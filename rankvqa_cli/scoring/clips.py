@@ -16,6 +16,9 @@ from typing import NamedTuple
 from rankvqa_cli.errors import UsageError
 from rankvqa_cli.types import ClipScore, ModelInfo
 
+#: Clips of a stream that are in memory at a time: one is read while another is scored.
+SLOTS = 2
+
 
 @dataclass(frozen=True)
 class ClipWindow:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from rankvqa_cli.media.lookahead import HeldReader, Lookahead
+from rankvqa_cli.media.held import HeldReader
 from rankvqa_cli.types import ComparisonPlan, PlannedInput, ReadOptions
+
+if TYPE_CHECKING:
+    from rankvqa_cli.media.lookahead import Lookahead
 
 #: How much of one video is held before it is compared: what alignment looks at first, if it is not too large.
 HELD_FRAMES, HELD_BYTES = 32, 128 << 20
@@ -25,7 +29,13 @@ class Early:
     """
 
     def __init__(self, plan: ComparisonPlan, options: ReadOptions, every: int | None = None) -> None:
-        self.lookahead = None if plan.reference is None else Lookahead(plan.reference, options)
+        self.lookahead: Lookahead | None = None
+        if plan.reference is not None:
+            from rankvqa_cli.media.lookahead import (
+                Lookahead,  # with numpy, which an input alone does not wait for
+            )
+
+            self.lookahead = Lookahead(plan.reference, options)
         self._plan = plan
         self._input = HeldReader(plan.inputs[0], options, every)
         self._taken = False

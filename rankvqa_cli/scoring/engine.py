@@ -1,6 +1,6 @@
 """The main path: probe, plan, align, decode, score, pool. ``score`` is the whole Python API.
 
-torch is not imported with this module: models are loaded in the background while FFmpeg decodes for the alignment.
+Neither torch nor numpy is imported with this module: models are loaded in the background while FFmpeg decodes.
 """
 
 from __future__ import annotations
@@ -14,10 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from rankvqa_cli.errors import InputError, UsageError
-from rankvqa_cli.media.align import find_offset
-from rankvqa_cli.media.encode import encoding_of
 from rankvqa_cli.media.ffmpeg import ffmpeg_version
-from rankvqa_cli.media.lookahead import Lookahead
 from rankvqa_cli.media.plan import make_plan
 from rankvqa_cli.media.probe import probe
 from rankvqa_cli.media.wording import quoted
@@ -36,10 +33,9 @@ from rankvqa_cli.scoring.clips import (
     sampled,
 )
 from rankvqa_cli.scoring.early import Early
-from rankvqa_cli.scoring.loading import loading
+from rankvqa_cli.scoring.loading import link_ahead, loading
 from rankvqa_cli.scoring.options import MEMORY_SHARE, ScoreOptions
 from rankvqa_cli.scoring.passes import Pass, inputs_that_fit, plan_passes
-from rankvqa_cli.scoring.summary import summarise
 from rankvqa_cli.types import (
     Alignment,
     ComparisonPlan,
@@ -53,6 +49,7 @@ from rankvqa_cli.types import (
 from rankvqa_cli.version import version
 
 if TYPE_CHECKING:
+    from rankvqa_cli.media.lookahead import Lookahead
     from rankvqa_cli.scoring.runner import InputScores, Job
 
 File: TypeAlias = "str | os.PathLike[str]"
@@ -113,6 +110,7 @@ def score(
     paths = {} if heatmap is None else _heatmap_paths(heatmap, _names(inputs), reference, models, overwrite)
     options = ReadOptions(seek, duration, frames, threads, deinterlace)
     keep_pages()
+    link_ahead()
     plan = _plan(inputs, reference, raw, ref_raw, options, allow_short)
     require_videos(drops, plan)
     has_reference = plan.reference is not None
@@ -126,6 +124,7 @@ def score(
         require_models(gates, [info.name for info in infos])
         require_weights(drops, pairs_of(plan), infos)
         from rankvqa_cli.scoring.runner import Job
+        from rankvqa_cli.scoring.summary import summarise
 
         job = Job(plan, alignments, options, runtime, hop, sample, allow_short, allow_damaged, progress)
         job = replace(job, early=early, clip_stride=clip_stride)
@@ -166,6 +165,8 @@ def explain(
 
     No model is loaded.
     """
+    from rankvqa_cli.media.lookahead import Lookahead
+
     plan = _plan(inputs, reference, options.raw, options.ref_raw, options.read, options.allow_short)
     looking = nullcontext() if plan.reference is None else Lookahead(plan.reference, options.read)
     with looking as lookahead:
@@ -206,6 +207,8 @@ def _heatmap_paths(
 ) -> dict[tuple[int, int], str]:
     """The heatmap's file for each input and model, by their places. Raises UsageError and OutputError where one cannot
     be written."""
+    from rankvqa_cli.media.encode import encoding_of
+
     targets = heatmap_targets(os.fspath(heatmap), inputs, models)
     read = [*inputs, *([] if reference is None else [os.fspath(reference)])]
     for target in targets.values():
@@ -241,6 +244,8 @@ def _align(
 ) -> tuple[Alignment, ...]:
     if plan.reference is None:
         return tuple(Alignment(0, 0.0, mode="off") for _ in plan.inputs)
+    from rankvqa_cli.media.align import find_offset
+
     return tuple(find_offset(plan.reference, planned, options, mode, lookahead) for planned in plan.inputs)
 
 

@@ -15,12 +15,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rankvqa_cli.scoring.clips import ClipWindow, Spacing, mirrored
+from rankvqa_cli.scoring.clips import SLOTS, ClipWindow, Spacing, mirrored
 
 Rows: TypeAlias = NDArray[np.uint8]
 Allocate: TypeAlias = Callable[[int, int], Rows]
-
-SLOTS = 2
 
 
 def allocate_rows(rows: int, frame_bytes: int) -> Rows:

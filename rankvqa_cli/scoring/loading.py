@@ -5,10 +5,13 @@ Importing this imports no torch.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
+import importlib.util
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -23,6 +26,26 @@ if TYPE_CHECKING:
 TURN_S = 0.0005
 #: What torch's import makes of a quarter of its time: kernels for tensors without data, which only compilers ask for.
 _META_KERNELS = "torch._meta_registrations"
+
+
+def link_ahead() -> None:
+    """Have the system's linker load torch's libraries, a quarter of what its import takes, in a thread that runs no
+    Python. What it cannot load the import will, or will say why not. Imports of other compiled modules wait for it.
+
+    Only in a process of our own, which leaves at once when it ends: libraries are not to be taken apart while they are
+    put together.
+    """
+    libraries = _torch_libraries() if _is_executable() else None
+    if libraries is None:
+        return
+    # As a foreign function it lets other threads run; ctypes' own way to load a library does not.
+    dlopen = ctypes.CDLL(None).dlopen
+    dlopen.argtypes, dlopen.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
+    before, own = libraries
+    with _fitting_environment():
+        begun = dlopen(before, os.RTLD_NOW | os.RTLD_GLOBAL)
+    if begun:
+        threading.Thread(target=dlopen, args=(own, os.RTLD_NOW), daemon=True).start()
 
 
 @contextmanager
@@ -57,9 +80,21 @@ def _load(
 
 
 def _is_executable() -> bool:
-    """Whether this process is ``vqa-score``, which scores and ends: nobody compiles with the torch that it loads."""
+    """Whether this process is ``vqa-score``, which scores and leaves: nobody compiles with the torch that it loads."""
     file = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
     return file.name == "vqa-score" or file == Path(__file__).parents[1] / "__main__.py"
+
+
+def _torch_libraries() -> tuple[bytes, bytes] | None:
+    """What ``import torch`` loads: OpenMP's library above all, and torch's own. None where it was imported already, on
+    systems other than Linux, and of a torch for CUDA, whose libraries lie elsewhere, too."""
+    found = None if "torch" in sys.modules else importlib.util.find_spec("torch")
+    if sys.platform != "linux" or found is None or found.origin is None:
+        return None
+    folder = Path(found.origin).parent / "lib"
+    if (folder / "libtorch_cuda.so").exists():
+        return None
+    return os.fsencode(folder / "libtorch_global_deps.so"), os.fsencode(folder / "libtorch_python.so")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rankvqa_cli.scoring.grid import SLOTS
+from rankvqa_cli.scoring.clips import SLOTS
 from rankvqa_cli.scoring.options import MEMORY_SHARE
 from rankvqa_cli.types import Alignment, ComparisonPlan, FrameFormat, PlannedInput
 

@@ -16,8 +16,8 @@ from functools import partial
 from types import TracebackType
 from typing import Protocol
 
-from rankvqa_cli.scoring.clips import ClipWindow, Spacing
-from rankvqa_cli.scoring.grid import SLOTS, Allocate, ClipGrid, Rows, allocate_rows
+from rankvqa_cli.scoring.clips import SLOTS, ClipWindow, Spacing
+from rankvqa_cli.scoring.grid import Allocate, ClipGrid, Rows, allocate_rows
 
 
 class FrameSource(Protocol):

@@ -8,7 +8,8 @@ from conftest import MakeClip
 from read_frames import frames_of
 
 from rankvqa_cli.media import lookahead
-from rankvqa_cli.media.lookahead import HeldReader, Lookahead, Thumbnails
+from rankvqa_cli.media.held import HeldReader
+from rankvqa_cli.media.lookahead import Lookahead, Thumbnails
 from rankvqa_cli.media.reader import FrameReader
 from rankvqa_cli.types import PlannedInput
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
 import subprocess
 import sys
@@ -77,7 +78,7 @@ def test_torch_is_not_imported_with_the_engine_but_with_the_models() -> None:
     script = (
         "import sys, gc\n"
         "from rankvqa_cli.scoring import engine, loading\n"
-        "assert 'torch' not in sys.modules\n"
+        "assert 'torch' not in sys.modules and 'numpy' not in sys.modules\n"
         "import torch\n"
         "with loading.loading([], True, 'cpu', 'fp32', 1) as loaded:\n"
         "    assert loaded.result().compute.threads == 1\n"
@@ -111,5 +112,64 @@ def test_only_a_process_of_our_own_goes_without_kernels_for_compilers(
         "import torch._meta_registrations\n"
         "assert torch._meta_registrations.__file__\n"
         "assert torch.empty(2, 3, device='meta').expand(4, 2, 3).sum(0).shape == (2, 3)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, check=True, timeout=120)
+
+
+FIRST = "import sys, threading; sys.modules['__main__'].__file__ = {file!r}; "
+
+
+def linked(file: str, *before: str) -> str:
+    """What ``link_ahead`` has mapped into a process that was started from ``file``."""
+    script = "\n".join(
+        (
+            FIRST.format(file=file),
+            *before,
+            "import os",
+            "from rankvqa_cli.scoring import loading",
+            "loading.link_ahead()",
+            "[each.join() for each in threading.enumerate() if each.daemon]",
+            "assert 'OMP_WAIT_POLICY' not in os.environ",
+            "print('libtorch_cpu' in open('/proc/self/maps').read(), flush=True)",
+            "os._exit(0)",
+        )
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in NAMES}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=REPOSITORY,
+        env=environment,
+        check=True,
+        timeout=120,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux")
+def test_libraries_are_linked_ahead_in_a_process_of_our_own() -> None:
+    built_for_cuda = importlib.util.find_spec("torch").submodule_search_locations  # type: ignore[union-attr]
+    assert built_for_cuda is not None
+    cuda = (Path(built_for_cuda[0]) / "lib" / "libtorch_cuda.so").exists()
+    assert linked("/usr/bin/vqa-score") == str(not cuda)
+    assert linked("/home/user/score_all.py") == "False"
+    nowhere = "import importlib.util; importlib.util.find_spec = lambda name: None"
+    assert linked("/usr/bin/vqa-score", nowhere) == "False"
+    other = (
+        "import importlib.util, importlib.machinery as m; "
+        "importlib.util.find_spec = lambda name: m.ModuleSpec(name, None, origin='/nowhere/torch/__init__.py')"
+    )
+    assert linked("/usr/bin/vqa-score", other) == "False"
+
+
+def test_what_was_linked_ahead_is_what_is_imported(tmp_path: Path) -> None:
+    """The same libraries, once; also where the import does not wait for the linker."""
+    script = (
+        FIRST.format(file="/usr/bin/vqa-score")
+        + "from rankvqa_cli.scoring import loading; loading.link_ahead(); loading.warm_up(); import torch, os; "
+        "assert torch.ones(2, 3).matmul(torch.ones(3, 1)).tolist() == [[3.0], [3.0]]; "
+        "lines = [each.split()[-1] for each in open('/proc/self/maps') if 'libtorch_cpu' in each]; "
+        "assert len(set(lines)) == 1; os._exit(0)"
     )
     subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, check=True, timeout=120)

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from rankvqa_cli.scoring.clips import ClipWindow, Spacing, clip_windows
-from rankvqa_cli.scoring.grid import SLOTS
+from rankvqa_cli.scoring.clips import SLOTS, ClipWindow, Spacing, clip_windows
 from rankvqa_cli.scoring.prefetch import Prefetcher, Stream, Tally
 
 
