@@ -98,19 +98,31 @@ def _job(path: Path, row: int, cells: Mapping[str, str], reference: str | None) 
     columns = {name: cell for name, cell in cells.items() if name not in (DISTORTED, REFERENCE)}
     own = cells.get(REFERENCE)
     given = None if reference is None else fill(reference, columns)
-    return Job(
-        row,
-        os.path.join(os.path.dirname(path), cells[DISTORTED]),
-        os.path.join(os.path.dirname(path), own) if own else given,
-        columns,
+    folder = os.path.dirname(path)
+    job = Job(
+        row, os.path.join(folder, cells[DISTORTED]), os.path.join(folder, own) if own else given, columns
     )
+    for name in filter(None, (job.distorted, job.reference)):
+        if "\0" in name:
+            raise InputError(f"{str(path)!r} row {row}: {name!r} is no file's name")
+    return job
+
+
+def _can_be_written(text: str) -> bool:
+    """Whether it is text, or bytes of a file's name that are none, as Python reads them."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _json_lines(path: Path) -> tuple[tuple[str, ...], list[tuple[int, Row]]]:
     """Every name that any line has, and (line, cells); numbers and null are written as JSON writes them, null as
     nothing."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        # Not splitlines: strings may hold what else Unicode counts as a line's end.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise InputError(f"cannot read the list of jobs {str(path)!r}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -122,7 +134,7 @@ def _json_lines(path: Path) -> tuple[tuple[str, ...], list[tuple[int, Row]]]:
 def _object(path: Path, row: int, line: str) -> Row:
     try:
         found = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{str(path)!r} row {row} is no JSON ({error})") from error
     if not isinstance(found, dict):
         raise InputError(
@@ -133,6 +145,10 @@ def _object(path: Path, row: int, line: str) -> Row:
         if isinstance(value, dict | list):
             raise InputError(f"{str(path)!r} row {row}: {name} holds no single value")
         cells[name] = value if isinstance(value, str) else "" if value is None else json.dumps(value)
+    if not all(map(_can_be_written, (*cells, *cells.values()))):
+        raise InputError(
+            f"{str(path)!r} row {row} holds half a character (a lone surrogate): correct its escapes"
+        )
     return cells
 
 

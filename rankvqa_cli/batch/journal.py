@@ -87,7 +87,7 @@ class Journal:
         whole = data.rfind(b"\n") + 1
         lines = data[:whole].splitlines()
         for line in lines:
-            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 job = job_from_json(json.loads(line))
                 self.finished[job.key] = job
         if not self.finished and (lines or not data.startswith(_LINE_START[: len(data)])):

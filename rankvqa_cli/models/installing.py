@@ -187,7 +187,7 @@ def _listed(source: str) -> dict[str, dict[str, Any]]:
         return {str(item["name"]): dict(item) for item in json.loads(data)["models"]}
     except OSError as error:
         raise ModelError(f"cannot read the list of models {source!r}: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ModelError(f"{source!r} is no list of models ({type(error).__name__}: {error})") from error
 
 

@@ -78,7 +78,7 @@ def is_scored(path: Path) -> bool:
                 found = json.load(file)
                 return isinstance(found, dict) and found.get("kind") == BATCH_KIND
             header = next(csv.reader(file), [])
-    except (OSError, ValueError, csv.Error):
+    except (OSError, ValueError, csv.Error, RecursionError):
         return False
     return {*LEADING, *MEASURED} <= set(header)
 
@@ -97,7 +97,7 @@ def read_batch(path: Path) -> Batch:
         )
     except OSError as error:
         raise InputError(f"cannot read the batch {str(path)!r}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{str(path)!r} is no batch that this version can read ({type(error).__name__}: {error}): run it again"
         ) from error

@@ -211,7 +211,7 @@ def configured(path: Path, calibration: Calibration) -> Trainable:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         architecture, config = values["architecture"], dict(values["config"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(
             f"{str(path)!r} is no configuration ({error}): it takes an object with architecture and config"
         ) from error

@@ -41,6 +41,13 @@ def test_json_lines(tmp_path: Path) -> None:
     assert listed.names == ("crf", "final", "note", "codec")
 
 
+def test_lines_end_where_json_lines_end(tmp_path: Path) -> None:
+    text = "one\u2028two\x85three\x1cfour"
+    lines = [json.dumps({"distorted": "a", "reference": "r", "note": text}, ensure_ascii=False), "\r"]
+    (job,) = read_jobs(written(tmp_path / "jobs.jsonl", *lines)).jobs
+    assert job.columns == {"note": text}
+
+
 def test_a_folder_by_pattern(tmp_path: Path) -> None:
     for name in (
         "a/x264_30.mp4",
@@ -83,6 +90,11 @@ def test_a_folder_by_pattern(tmp_path: Path) -> None:
         ("a.jsonl", ["[1]"], "row 1 is no JSON object"),
         ("a.jsonl", ['{"distorted": "a", "reference": ["r"]}'], "row 1: reference holds no single value"),
         ("a.jsonl", ['{"distorted": "a"}'], "has no column 'reference'"),
+        ("a.jsonl", ["[" * 100_000], "row 1 is no JSON"),
+        ("a.jsonl", ['{"distorted": "a\\u0000", "reference": "r"}'], r"row 1: .*x00' is no file's name"),
+        ("a.csv", ["distorted,reference", "a,r\0"], r"row 2: .*x00' is no file's name"),
+        ("a.jsonl", ['{"distorted": "\\ud800", "reference": "r"}'], "row 1 holds half a character"),
+        ("a.jsonl", ['{"distorted": "a", "reference": "r", "\\udfff": 1}'], "row 1 holds half a character"),
     ],
 )
 def test_faults_are_named_by_their_row(tmp_path: Path, name: str, lines: list[str], message: str) -> None:
