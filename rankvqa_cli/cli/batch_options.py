@@ -14,6 +14,7 @@ from rankvqa_cli.cli import options
 from rankvqa_cli.cli.options import Function, option, stack
 from rankvqa_cli.cli.scoring_options import Scoring, scoring_options
 from rankvqa_cli.cli.talk import Talk
+from rankvqa_cli.errors import UsageError
 from rankvqa_cli.media.threads import usable_cpus
 from rankvqa_cli.scoring.options import ScoreOptions
 
@@ -47,6 +48,11 @@ _OPTIONS = (
     options.model_options,
     stack("Results", options.POOL),
 )
+
+
+#: Headings of the options that say how jobs are scored, and those of them that change nothing but time.
+_SCORING = ("Jobs", "Inputs", "Comparison", "Model")
+_ONLY_TIME = frozenset({"count", "device", "precision", "threads"})
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,15 @@ def batch_options(function: Function) -> Function:
     for each in reversed(_OPTIONS):
         decorated = each(decorated)
     return decorated  # type: ignore[return-value]
+
+
+def refuse_scoring(source: str) -> None:
+    """UsageError for an option on the command line that says what is scored and how, where ``source`` holds scores."""
+    for name, each in options.given_parameters():
+        if getattr(each, "section", None) in _SCORING and name not in _ONLY_TIME:
+            raise UsageError(
+                f"{each.opts[0]} is for jobs that are scored here, and {source!r} holds scores: leave it out"
+            )
 
 
 def teller(talk: Talk) -> Callable[[ScoredJob, int, int], None]:

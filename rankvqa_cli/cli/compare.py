@@ -12,7 +12,7 @@ import click
 
 from rankvqa_cli.cli import options
 from rankvqa_cli.cli.batch import check_outputs, output_files, raise_first, run_listed
-from rankvqa_cli.cli.batch_options import Settings, batch_options
+from rankvqa_cli.cli.batch_options import Settings, batch_options, refuse_scoring
 from rankvqa_cli.cli.gating import Gating, gate_options, judge
 from rankvqa_cli.cli.options import option, stack
 from rankvqa_cli.cli.score import check_models, settle_overwrite
@@ -176,6 +176,9 @@ def _measured(
 
     path = Path(source)
     if is_scored(path):
+        refuse_scoring(source)
+        if scores is not None:
+            raise UsageError(f"--scores is for jobs that are scored here, and {source!r} holds scores")
         if path.suffix.lower() != ".json":
             if gating.holds or gating.junit is not None:
                 raise UsageError(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from rankvqa_cli.cli.training_options import given_parameters
+from rankvqa_cli.cli.options import given_parameters
 
 
 @click.command(
@@ -139,7 +139,7 @@ def _require_nothing_else() -> None:
     """UsageError for an option on the command line that is for making versions: joined corpora have theirs."""
     for name, option in given_parameters():
         if name not in ("sources", "out", "joined"):
-            raise click.UsageError(f"{option} is for making a corpus, and --join makes no versions")
+            raise click.UsageError(f"{option.opts[-1]} is for making a corpus, and --join makes no versions")
 
 
 def _codecs(text: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
@@ -31,6 +31,14 @@ def stack(section: str, *options: Callable[..., Any]) -> Callable[[Function], Fu
 
 def option(*names: str, **attributes: Any) -> Callable[..., Any]:
     return partial(click.option, *names, cls=SectionOption, **attributes)
+
+
+def given_parameters() -> Iterator[tuple[str, click.Parameter]]:
+    """Everything that the command line of the running command gives, by name."""
+    context = click.get_current_context()
+    for each in context.command.params:
+        if each.name and context.get_parameter_source(each.name) is click.core.ParameterSource.COMMANDLINE:
+            yield each.name, each
 
 
 def files(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from rankvqa_cli.cli import rated_options, values
-from rankvqa_cli.cli.training_options import FILE, FOLDER, RunOptions, as_one, given_parameters
+from rankvqa_cli.cli.options import given_parameters
+from rankvqa_cli.cli.training_options import FILE, FOLDER, RunOptions, as_one
 
 PTM = "ptm"
 
@@ -110,7 +111,7 @@ def refuse_foreign(ptm: bool) -> None:
     for name, option in given_parameters():
         if name not in SHARED | OWN if ptm else name in OWN:
             whose = "training on a corpus" if ptm else f"--model {PTM}"
-            raise click.UsageError(f"{option} is for {whose}")
+            raise click.UsageError(f"{option.opts[-1]} is for {whose}")
 
 
 def train(

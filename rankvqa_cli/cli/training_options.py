@@ -169,11 +169,3 @@ training_options = as_one(
     click.option("--frames", default=1, show_default=True, type=click.IntRange(1, 12), help="Frames a clip."),
     *_COURSE,
 )
-
-
-def given_parameters() -> Iterator[tuple[str, str]]:
-    """Name and option of everything that the command line of the running command gives."""
-    context = click.get_current_context()
-    for each in context.command.params:
-        if each.name and context.get_parameter_source(each.name) is click.core.ParameterSource.COMMANDLINE:
-            yield each.name, each.opts[-1]

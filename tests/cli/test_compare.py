@@ -58,7 +58,7 @@ def test_jobs_are_scored_first_and_only_once(
     assert again.out == markdown
     assert "info: " not in again.err  # nothing was scored
     for scores in ("scores.csv", "scores.json"):
-        assert main(["compare", scores, "--anchor", "x264"]) == 0
+        assert main(["compare", scores, "--anchor", "x264", "-threads", "1", "--device", "cpu"]) == 0
         assert capsys.readouterr().out == markdown
 
 
@@ -133,6 +133,10 @@ def test_jobs_that_failed_are_left_out_and_said(tmp_path: Path, capsys: pytest.C
         (["SCORES", "--anchor", "x264", "-o", "bd.xml"], 2, "a comparison is written as .md"),
         (["SCORES", "--anchor", "x264", "-o", "SCORES"], 2, "is one of the inputs"),
         (["SCORES"], 2, "missing option '--anchor'"),
+        (["SCORES", "--anchor", "x264", "-m", "ptm"], 2, "-m is for jobs that are scored here"),
+        (["SCORES", "--anchor", "x264", "-frames", "3"], 2, "-frames is for jobs that are scored here"),
+        (["SCORES", "--anchor", "x264", "--keep-going"], 2, "--keep-going is for jobs that are scored here"),
+        (["SCORES", "--anchor", "x264", "--scores", "a.ndjson"], 2, "--scores is for jobs"),
         (["DOUBLE", "--anchor", "x264"], 3, "rows 2 and 3: both are a in x264 at 100 kbit/s"),
         (["NORATE", "--anchor", "x264"], 3, "row 3: the bitrate of '3.mp4' is not known"),
         (["TEXT", "--anchor", "x264"], 3, "row 4: the mean 'good' is no number"),
