@@ -88,11 +88,13 @@ class Arrivals:
         self._seen: dict[str, tuple[State, float]] = {}
         self._given: dict[str, tuple[State, int]] = {}
         self._last = time.monotonic()
+        self._coming = True
+        """Whether a file has to settle, as far as anybody has looked."""
 
     def over(self) -> bool:
-        """Whether nothing new has come for as long as is waited."""
+        """Whether nothing new has come for as long as is waited, and nothing has to settle."""
         idle = self._watched.idle_s
-        return idle is not None and time.monotonic() - self._last > idle
+        return idle is not None and not self._coming and time.monotonic() - self._last > idle
 
     def worked(self) -> None:
         """Time that went into scoring is no time of waiting."""
@@ -101,6 +103,7 @@ class Arrivals:
     def finished(self) -> list[Job]:
         """Jobs that can be scored now; each state of a file is given out once."""
         jobs = []
+        self._coming = False
         for name, fields in files_in(self._watched.folder, self._pattern):
             path = os.path.join(self._watched.folder, name)
             reference = None if self._watched.reference is None else fill(self._watched.reference, fields)
@@ -127,11 +130,11 @@ class Arrivals:
         now = time.monotonic()
         if before != state:
             self._seen[path] = (state, now)
-            self._last = now
+            self._last = since = now
+        if status.st_size > 0 and now - since < self._watched.settle_s:
+            self._coming = True
             return None
-        if status.st_size == 0 or now - since < self._watched.settle_s or is_being_written(path):
-            return None
-        return state
+        return None if status.st_size == 0 or is_being_written(path) else state
 
 
 def is_being_written(path: str) -> bool:

@@ -37,9 +37,9 @@ Examples:
   vqa-score batch --watch encodes/ -ref source.mp4 -o scores.csv --idle 10:00
 
 \b
-Exit codes: 0 every job was scored and every gate passed; 1 a gate failed; otherwise the highest code of a
-job that was not scored, by the codes of 'vqa-score score'. A list that is wrong in itself is 2 or 3 before
-any work.
+Exit codes: 0 every job was scored and every gate passed; the highest code of a job that was not scored, by
+the codes of 'vqa-score score'; 1 every job was scored, and a gate failed. A list that is wrong in itself is
+2 or 3 before any work.
 """
 
 

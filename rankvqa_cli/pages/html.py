@@ -6,6 +6,8 @@ import html
 import re
 from collections.abc import Iterable
 
+from rankvqa_cli.results.report import TURNING
+
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _PART_END = re.compile(r"([/_.,-])(?=\w)")
 _SHORT = 20
@@ -42,5 +44,5 @@ def join(children: Iterable[str]) -> Html:
 
 
 def escaped(words: str) -> Html:
-    """``words`` as text or an attribute's value; what HTML cannot write is shown as U+FFFD."""
-    return Html(html.escape(_UNWRITABLE.sub("\ufffd", words)))
+    """``words`` as text or an attribute's value; what HTML cannot write, or turns round, is shown as U+FFFD."""
+    return Html(html.escape(TURNING.sub("\ufffd", _UNWRITABLE.sub("\ufffd", words))))

@@ -16,8 +16,9 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-
 #: What keeps a page under 5 MB, with the most rows, plots and details that it shows.
 MOST_DOCUMENT_BYTES = 1_200_000
 MOST_PICTURE_BYTES = 1_200_000
-#: What a document that is too big leaves out first.
-_HEAVY = ("frames", "clips", "plan", "pooled", "jobs")
+#: What a document that is too big leaves out first; then it has fewer jobs.
+_HEAVY = ("frames", "clips", "plan", "pooled")
+_JOBS = "jobs"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def page(
 def _footer(embedded: Mapping[str, _Embedded]) -> Html:
     """What is inside, and what of it is not."""
     left_out = list(dict.fromkeys(name for each in embedded.values() for name in each.left_out))
+    left_out = [f"the last {each}" if each == _JOBS else each for each in left_out]
     without = f", without {' and '.join(left_out)}, which the run writes with -o" if left_out else ""
     return tag(
         "footer", tag("p", f"Made by {TOOL}. The numbers of this page are inside it, as JSON{without}.")
@@ -92,6 +94,13 @@ def _embedded(document: JSON) -> _Embedded:
         document = _without(document, heavy)
         left_out.append(heavy)
         text = _compact(document)
+    while len(text) > MOST_DOCUMENT_BYTES and isinstance(document, dict):
+        jobs = document.get(_JOBS)
+        if not isinstance(jobs, list) or not jobs:
+            break
+        document = document | {_JOBS: jobs[: (len(jobs) - 1) * MOST_DOCUMENT_BYTES // len(text)]}
+        text = _compact(document)
+        left_out = [*dict.fromkeys([*left_out, _JOBS])]
     return _Embedded(text, tuple(left_out))
 
 

@@ -41,7 +41,7 @@ def table(
         ]
         body.append(tag("tr", *cells, class_="failed" if number in failed else None))
     if len(rows) > most:
-        caption += " (the first rows; the JSON has all)"
+        caption += " (the first rows; the JSON of the run has all)"
     inner = tag(
         "table",
         tag("caption", tag("span", caption)),

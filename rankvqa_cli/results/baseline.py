@@ -8,6 +8,7 @@ two are compared, whatever they are called.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -142,9 +143,15 @@ def _results(data: dict[str, Any]) -> Iterator[Earlier]:
                 reference=None if each["reference"] is None else str(each["reference"]),
                 model=str(each["model"]),
                 sha256=weights[each["model"]],
-                pooled={str(name): float(value) for name, value in each["pooled"].items()},
+                pooled={str(name): _score(value) for name, value in each["pooled"].items()},
                 facts=facts_in_plan(plan, places[each["input"]]),
             )
+
+
+def _score(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is no score")
+    return value
 
 
 def _alike(then: str | None, now: str | None) -> bool:

@@ -76,7 +76,7 @@ def require_facts(drops: Iterable[DropGate], pairs: Sequence[Pair], facts: Seque
 
 def require_weights(drops: Iterable[DropGate], pairs: Sequence[Pair], models: Sequence[ModelInfo]) -> None:
     """Raise UsageError where a gate names a model that is not run, InputError where a baseline has no score by a model
-    that is held against it, or one by other weights of that name."""
+    that is held against it or not that pool, or one by other weights of that name."""
     for drop in drops:
         require_models([drop.gate], [model.name for model in models])
         for model in models:
@@ -88,6 +88,10 @@ def require_weights(drops: Iterable[DropGate], pairs: Sequence[Pair], models: Se
                     raise InputError(
                         f"the baseline {drop.baseline.path!r} was scored by other weights of {model.name!r} "
                         f"(sha256 {earlier.sha256[:12]}, now {model.weights_sha256[:12]}): write it anew"
+                    )
+                if drop.gate.pool not in earlier.pooled:
+                    raise InputError(
+                        f"the baseline {drop.baseline.path!r} has no {drop.gate.pool} of {pair[0]!r}: write it anew"
                     )
 
 
@@ -110,12 +114,12 @@ def pairs_of(plan: ComparisonPlan) -> list[Pair]:
 
 def _held(drop: DropGate, result: Result, *, alone: bool) -> GateResult:
     earlier = drop.baseline.of_model(result.input, result.reference, result.model, alone=alone)
-    before, value = earlier.pooled[drop.gate.pool], result.pooled[drop.gate.pool]
+    before, value = earlier.pooled[drop.gate.pool], round(result.pooled[drop.gate.pool], SCORE_DIGITS)
     threshold = round(before - drop.gate.threshold, SCORE_DIGITS)
     return GateResult(
         expression=drop.expression,
         value=value,
-        passed=round(value, SCORE_DIGITS) >= threshold,
+        passed=value >= threshold,
         input=result.input,
         model=result.model,
         threshold=threshold,

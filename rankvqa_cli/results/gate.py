@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rankvqa_cli.errors import UsageError
 from rankvqa_cli.results.pooling import require_pool
+from rankvqa_cli.results.report import SCORE_DIGITS
 from rankvqa_cli.types import GateResult, Result
 
 
@@ -59,12 +60,13 @@ def require_models(gates: Iterable[Gate], models: Sequence[str]) -> None:
 
 
 def evaluate(gates: Sequence[Gate], results: Sequence[Result]) -> tuple[GateResult, ...]:
-    """Hold each result, in order, against every gate that applies to it, in order."""
+    """Hold each result, in order, against every gate that applies to it, in order, at the precision of the JSON: what
+    stands there decides."""
     return tuple(
         GateResult(
             expression=gate.expression,
-            value=result.pooled[gate.pool],
-            passed=result.pooled[gate.pool] >= gate.threshold,
+            value=(value := round(result.pooled[gate.pool], SCORE_DIGITS)),
+            passed=value >= gate.threshold,
             input=result.input,
             model=result.model,
             threshold=gate.threshold,
@@ -84,3 +86,8 @@ def measured(gate: GateResult) -> str:
     if not gate.passed and float(value) >= gate.threshold:
         value = repr(gate.value)
     return value if gate.baseline is None else f"{value}, {gate.baseline:.4f} before"
+
+
+def needed(gate: GateResult) -> str:
+    """From where on a gate passes, in words: two digits, and more where there are more."""
+    return max(f"{gate.threshold:.2f}", f"{gate.threshold:.{SCORE_DIGITS}f}".rstrip("0"), key=len)

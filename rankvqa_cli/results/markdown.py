@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rankvqa_cli.results.gate import measured
-from rankvqa_cli.results.report import text
+from rankvqa_cli.results.gate import measured, needed
+from rankvqa_cli.results.report import TURNING, text
 from rankvqa_cli.types import GateResult, Report, Result
 
 _SIGNS = re.compile(r"([\\`*_{}\[\]<>|~#&$])")
@@ -62,7 +62,7 @@ def gates_section(gates: Sequence[GateResult]) -> list[str]:
             escaped(gate.input),
             escaped(gate.model),
             measured(gate),
-            f"{gate.threshold:.2f}",
+            needed(gate),
         ]
         for gate in ordered
     ]
@@ -82,7 +82,7 @@ def bullets(lines: Sequence[str]) -> list[str]:
 
 def escaped(words: str) -> str:
     """``words`` as Markdown that shows just them, on one line: a file's name must not write the summary."""
-    return _SIGNS.sub(r"\\\1", " ".join(text(words).split()))
+    return _SIGNS.sub(r"\\\1", TURNING.sub("\ufffd", " ".join(text(words).split())))
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import TypeAlias
@@ -213,6 +214,10 @@ def ratio(value: Fraction) -> str:
 def number(value: float, digits: int) -> float | None:
     """``value`` rounded, or None where it is not finite: JSON has no word for that."""
     return round(float(value), digits) if math.isfinite(value) else None
+
+
+#: Signs by which what comes after a name would be read the other way round, a score for example.
+TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 def text(value: str) -> str:

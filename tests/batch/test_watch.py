@@ -73,6 +73,18 @@ def test_it_ends_when_asked_to_and_keeps_what_it_has(
     assert batch.exit_code == ExitCode.OK
 
 
+@pytest.mark.parametrize("idle_s", [0.0, 0.2])
+def test_what_is_there_is_scored_however_short_the_wait(
+    media: Path, tmp_path: Path, options: ScoreOptions, idle_s: float
+) -> None:
+    folder = tmp_path / "encodes"
+    folder.mkdir()
+    (folder / "a.mp4").write_bytes((media / "one_x264_30.mp4").read_bytes())
+    watched = Watch(str(folder), None, str(media / "one.mp4"), idle_s=idle_s, settle_s=0.5)
+    batch = watch(watched, options, str(tmp_path / "j.ndjson"), InTurn())
+    assert [Path(job.distorted).name for job in batch.jobs] == ["a.mp4"]
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path, options: ScoreOptions) -> None:
     with pytest.raises(InputError, match="is no folder"):
         watch(Watch(str(tmp_path / "no"), None, "r", None, 1.0), options, str(tmp_path / "j"), InTurn())

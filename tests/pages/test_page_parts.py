@@ -163,7 +163,7 @@ def test_a_big_batch_stays_a_small_page(monkeypatch: pytest.MonkeyPatch) -> None
     jobs = batch()
     data = batch_page(jobs)
     reader = Reader(data)
-    assert "Every job (the first rows; the JSON has all)" in reader.texts
+    assert "Every job (the first rows; the JSON of the run has all)" in reader.texts
     (script,) = [given for name, given in reader.elements if given.get("type") == "application/json"]
     assert script["data-left-out"] == "frames clips plan"
     assert sum(given.get("class") == "job" for _, given in reader.elements) == 4
@@ -173,3 +173,13 @@ def test_a_big_batch_stays_a_small_page(monkeypatch: pytest.MonkeyPatch) -> None
     figures = [given for name, given in reader.elements if given.get("class") == "grids"]
     assert len(figures) == 1
     assert reader.texts.count("bitrate in kbit/s") == 2
+    monkeypatch.setattr("rankvqa_cli.pages.layout.MOST_DOCUMENT_BYTES", 8_000)
+    reader = Reader(batch_page(jobs))
+    (script,) = [given for name, given in reader.elements if given.get("type") == "application/json"]
+    assert script["data-left-out"] == "frames clips plan pooled jobs"
+    assert "frames and clips and plan and pooled and the last jobs, which the run writes" in " ".join(
+        reader.texts
+    )
+    kept = reader.documents["batch"]["jobs"]
+    assert 0 < len(kept) < len(jobs.jobs)
+    assert [each["row"] for each in kept] == [each.row for each in jobs.jobs[: len(kept)]]

@@ -111,7 +111,7 @@ def test_the_same_score_has_dropped_by_nothing(tmp_path: Path) -> None:
     """45.0493827... is written as 45.049383, which is more."""
     (verdict,) = evaluate_drops(read_drops([f"{written(tmp_path)}:mean=0"]), report().results)
     assert verdict.baseline is not None
-    assert verdict.value < verdict.baseline
+    assert report().results[0].pooled["mean"] < verdict.baseline == verdict.value
     assert verdict.passed
 
 
@@ -219,6 +219,19 @@ def test_a_damaged_result_is_refused(tmp_path: Path) -> None:
         {**result, "pooled": None},
         {**result, "model": "unlisted"},
         {**result, "pooled": {"mean": "x"}},
+        {**result, "pooled": {"mean": "99"}},
+        {**result, "pooled": {"mean": True}},
+        {**result, "pooled": {"mean": float("nan")}},
+        {**result, "pooled": {"mean": None}},
     ):
         with pytest.raises(InputError, match="is damaged"):
             read_drops([f"{written(tmp_path, results=[broken])}:mean=1"])
+
+
+def test_a_pool_that_was_not_written_is_refused(tmp_path: Path) -> None:
+    (result,) = report_json(report())["results"]
+    made = report()
+    (model,) = made.models
+    drops = read_drops([f"{written(tmp_path, results=[{**result, 'pooled': {'mean': 40.0}}])}:p5=1"])
+    with pytest.raises(InputError, match=r"has no p5 of 'a\.mp4': write it anew"):
+        require_weights(drops, pairs_of(made.plan), [model])

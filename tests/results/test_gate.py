@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from rankvqa_cli.errors import UsageError
-from rankvqa_cli.results.gate import Gate, evaluate, parse_gate, require_models
+from rankvqa_cli.results.gate import Gate, evaluate, needed, parse_gate, require_models
 from rankvqa_cli.results.pooling import pool
 from rankvqa_cli.types import Alignment, Integrity, Result
 
@@ -77,9 +77,18 @@ def test_evaluate_holds_every_result_against_every_gate() -> None:
     ]
 
 
-def test_the_value_is_compared_unrounded() -> None:
-    below = dataclasses.replace(result(), pooled={"mean": 79.9999999})
-    assert not evaluate([parse_gate("mean=80")], [below])[0].passed
+def test_the_value_is_compared_as_the_json_has_it() -> None:
+    for value, written, passes in ((79.9999994, 79.999999, False), (79.9999996, 80.0, True)):
+        (verdict,) = evaluate(
+            [parse_gate("mean=80")], [dataclasses.replace(result(), pooled={"mean": value})]
+        )
+        assert (verdict.value, verdict.passed) == (written, passes)
+
+
+def test_what_is_needed_has_as_many_digits_as_it_takes() -> None:
+    for threshold, said in ((80.0, "80.00"), (65.8525, "65.8525"), (47.123456, "47.123456"), (-1.5, "-1.50")):
+        verdict = evaluate([Gate("g", None, "mean", threshold)], [result()])[0]
+        assert needed(verdict) == said
 
 
 def test_a_gate_on_an_absent_model_is_an_error() -> None:

@@ -43,4 +43,5 @@ def test_the_title_says_how_it_ended() -> None:
 
 def test_names_write_nothing_but_themselves() -> None:
     assert escaped("a|b\n<img>`x`_y_*.mp4") == "a\\|b \\<img\\>\\`x\\`\\_y\\_\\*.mp4"
+    assert escaped("a\u202egp4.mp4\u2066") == "a\ufffdgp4.mp4\ufffd"
     assert table(["a"], [["x|y"]]).splitlines()[2] == "| x\\|y |"
