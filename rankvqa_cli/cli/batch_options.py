@@ -138,8 +138,7 @@ def teller(talk: Talk) -> Callable[[ScoredJob, int, int], None]:
             return
         scores = ", ".join(f"{result.score:.2f} by {result.model}" for result in job.results)
         talk.info(f"{place} row {job.row}: {job.distorted!r} has {scores}")
-        for result in job.results:
-            for warning in result.warnings:
-                talk.warning(f"row {job.row}: {warning}")
+        for warning in dict.fromkeys(each for result in job.results for each in result.warnings):
+            talk.warning(f"row {job.row}: {warning}")
 
     return say

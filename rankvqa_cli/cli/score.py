@@ -194,9 +194,10 @@ def say(talk: Talk, report: Report) -> None:
             (talk.debug if guess else talk.warning)(f"{each.info.spec.path!r}: {warning}")
         for step in each.steps:
             talk.info(f"{each.info.spec.path!r}: {step}")
+    said = [f"{result.input!r}: {warning}" for result in report.results for warning in result.warnings]
+    for each_once in dict.fromkeys(said):
+        talk.warning(each_once)
     for result in report.results:
-        for warning in result.warnings:
-            talk.warning(f"{result.input!r}: {warning}")
         if result.alignment.offset:
             talk.info(
                 f"{result.input!r}: aligned by {result.alignment.offset:+d} frames "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from rankvqa_cli.errors import DamagedError, InputError
@@ -34,6 +35,9 @@ class Decoded:
         return bool(self.returncode or self.errors or self.missing)
 
 
+_HOW_OFTEN = re.compile(r" \(\d+ times\)$")
+
+
 def judge_damage(decoded: Decoded, *, allow_damaged: bool) -> tuple[str, ...]:
     """Warnings about damage that is accepted. Raises DamagedError where it is not."""
     if not decoded.damaged:
@@ -42,8 +46,9 @@ def judge_damage(decoded: Decoded, *, allow_damaged: bool) -> tuple[str, ...]:
     if decoded.missing:
         facts.append(f"{decoded.frames} of {decoded.info.frames} frames decoded")
     if decoded.errors:
-        more = f" (and {len(decoded.errors) - 1} more messages)" if len(decoded.errors) > 1 else ""
-        facts.append(f"FFmpeg says {decoded.errors[0]!r}{more}")
+        # How many there are, and how often each came, depends on which thread was first.
+        first = _HOW_OFTEN.sub("", decoded.errors[0])
+        facts.append(f"FFmpeg says {first!r}{' and more' if len(decoded.errors) > 1 else ''}")
     if decoded.returncode:
         facts.append(f"FFmpeg ended with status {decoded.returncode}")
     what = f"damaged or incomplete: {', '.join(facts)}"
