@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rankvqa_cli.batch.naming import files_in, fill, parse_pattern
+from rankvqa_cli.batch.naming import files_in, fill, parse_pattern, videos_below
 from rankvqa_cli.errors import InputError, UsageError
 from rankvqa_cli.results.tables import Row, read_table
 
@@ -30,11 +30,13 @@ class Job:
 
 @dataclass(frozen=True)
 class JobList:
-    """``source`` is the file or folder that lists the jobs, ``names`` are the other columns in order."""
+    """``source`` is the file or folder that lists the jobs, ``names`` are the other columns in order. ``left_out`` are
+    videos of a folder that its pattern does not match."""
 
     source: str
     names: tuple[str, ...]
     jobs: tuple[Job, ...]
+    left_out: tuple[str, ...] = ()
 
     def where(self, job: Job) -> str:
         """How an error names a job."""
@@ -57,7 +59,7 @@ def read_jobs(source: str, *, pattern: str | None = None, reference: str | None 
     else:
         jobs = _from_file(Path(source), reference)
     names = tuple(dict.fromkeys(name for job in jobs for name in job.columns))
-    listed = JobList(source, names, tuple(jobs))
+    listed = JobList(source, names, tuple(jobs), _left_out(source, jobs) if pattern is not None else ())
     _require_each_once(listed)
     return listed
 
@@ -76,7 +78,18 @@ def _from_folder(folder: str, pattern: str | None, reference: str | None) -> lis
     return jobs
 
 
+def _left_out(folder: str, jobs: Sequence[Job]) -> tuple[str, ...]:
+    known = {os.path.realpath(name) for job in jobs for name in (job.distorted, job.reference) if name}
+    return tuple(
+        name for name in videos_below(folder) if os.path.realpath(os.path.join(folder, name)) not in known
+    )
+
+
 def _from_file(path: Path, reference: str | None) -> list[Job]:
+    if path.suffix.lower() == ".json":
+        raise InputError(
+            f"{str(path)!r} is neither a list of jobs (CSV, or JSON Lines called .jsonl) nor a batch's results"
+        )
     named = path.suffix.lower() in JSON_LINES
     names, rows = _json_lines(path) if named else read_table(path, "the list of jobs")
     needed = (DISTORTED,) if reference is not None else (DISTORTED, REFERENCE)

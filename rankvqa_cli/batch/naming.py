@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rankvqa_cli.errors import UsageError
@@ -71,19 +71,23 @@ def files_in(folder: str, pattern: Pattern | None) -> list[tuple[str, dict[str, 
     Without a pattern these are all files of ``folder`` itself that are called like videos. Hidden files and folders are
     passed over.
     """
-    found: list[tuple[str, dict[str, str]]] = []
+    if pattern is None:
+        return [(name, {}) for name in videos_below(folder) if os.sep not in name]
+    matched = ((name, pattern.match(name.replace(os.sep, "/"))) for name in _below(folder))
+    return sorted((name, fields) for name, fields in matched if fields is not None)
+
+
+def videos_below(folder: str) -> list[str]:
+    """Paths below ``folder`` of all files that are called like videos, but hidden ones, in the order of their names."""
+    return sorted(name for name in _below(folder) if name.lower().endswith(VIDEO_SUFFIXES))
+
+
+def _below(folder: str) -> Iterator[str]:
     for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            below = os.path.relpath(os.path.join(place, name), folder)
-            if name.startswith("."):
-                continue
-            if pattern is None:
-                if os.sep not in below and name.lower().endswith(VIDEO_SUFFIXES):
-                    found.append((below, {}))
-            elif (fields := pattern.match(below.replace(os.sep, "/"))) is not None:
-                found.append((below, fields))
-    return sorted(found)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith("."):
+                yield os.path.relpath(os.path.join(place, name), folder)
 
 
 def _pieces(text: str) -> list[tuple[str, str | None]]:

@@ -32,7 +32,7 @@ def make_tasks(ready: Iterable[Prepared], options: ScoreOptions) -> list[Task]:
 
 def score_task(task: Task) -> tuple[ScoredJob, ...]:
     """Every job of ``task`` in its order, scored or failed; an expected failure is never raised."""
-    done = {job.row: job for job in _score(task.jobs, task.options, 0)}
+    done = {job.row: job for job in _score(task.jobs, task.options)}
     return tuple(done[each.job.row] for each in task.jobs)
 
 
@@ -54,16 +54,15 @@ def _tried(prepared: Prepared) -> ScoredJob:
     )
 
 
-def _score(jobs: Sequence[Prepared], options: ScoreOptions, decodes: int) -> list[ScoredJob]:
-    """``decodes`` counts how often the reference was decoded for these jobs before."""
+def _score(jobs: Sequence[Prepared], options: ScoreOptions) -> list[ScoredJob]:
     try:
         report = score_files([each.job.distorted for each in jobs], jobs[0].job.reference, options)
     except VqaError as error:
-        return _after(error, jobs, options, decodes + 1)
+        return _after(error, jobs, options)
     except MemoryError:
         short = DeviceError("out of memory: score with fewer --jobs or -threads")
-        return _after(short, jobs, options, decodes + 1)
-    return [_scored(report, place, each, decodes) for place, each in enumerate(jobs)]
+        return _after(short, jobs, options)
+    return [_scored(report, place, each) for place, each in enumerate(jobs)]
 
 
 def score_files(
@@ -75,7 +74,7 @@ def score_files(
     return engine.score(distorted, reference, moments=moments, **options.arguments)
 
 
-def _after(error: VqaError, jobs: Sequence[Prepared], options: ScoreOptions, decodes: int) -> list[ScoredJob]:
+def _after(error: VqaError, jobs: Sequence[Prepared], options: ScoreOptions) -> list[ScoredJob]:
     """What becomes of ``jobs`` after ``error``: those that it speaks of have failed, the others are tried again."""
     blamed = [each for each in jobs if repr(each.job.distorted) in str(error)]
     if len(jobs) == 1 or (not blamed and not isinstance(error, DeviceError)):
@@ -87,10 +86,10 @@ def _after(error: VqaError, jobs: Sequence[Prepared], options: ScoreOptions, dec
     else:  # too many at a time for the device
         half = len(jobs) // 2
         groups, gone = [list(jobs[:half]), list(jobs[half:])], []
-    return gone + [job for group in groups if group for job in _score(group, options, decodes)]
+    return gone + [job for group in groups if group for job in _score(group, options)]
 
 
-def _scored(report: Report, place: int, prepared: Prepared, decodes: int) -> ScoredJob:
+def _scored(report: Report, place: int, prepared: Prepared) -> ScoredJob:
     """The report's input ``place`` as the outcome of ``prepared``."""
     count = len(report.models)
     results: tuple[Result, ...] = report.results[place * count : (place + 1) * count]
@@ -98,7 +97,7 @@ def _scored(report: Report, place: int, prepared: Prepared, decodes: int) -> Sco
     return replace(
         _tried(prepared),
         results=results,
-        reference_decodes=None if prepared.job.reference is None else decodes + report.reference_decodes,
+        reference_decodes=None if prepared.job.reference is None else report.reference_decodes,
         plan=plan_json(own, results),
         environment=report.environment,
     )

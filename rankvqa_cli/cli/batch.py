@@ -117,7 +117,7 @@ def command(
         raise UsageError("--idle goes with --watch")
     work = settings.work()
     listed = settings.read_jobs(source)
-    gating.check([(job.distorted, job.reference) for job in listed.jobs])
+    gating.check(talk, [(job.distorted, job.reference) for job in listed.jobs])
     targets, journal = output_files(outputs, source)
     written = [*targets, *gating.targets()]
     overwrite = settle_overwrite(written, overwrite, never_overwrite, may_ask=True)
@@ -142,7 +142,7 @@ def _watch(
     if settings.reference is None and not settings.scoring.given.models:
         raise UsageError("--watch needs a reference for the encodes: give one with -ref")
     work = settings.work()
-    gating.check([])
+    gating.check(talk, [])
     targets, journal = output_files(outputs, folder)
     written = [*targets, *gating.targets()]
     overwrite = settle_overwrite(written, overwrite, never_overwrite, may_ask=True)
@@ -162,6 +162,9 @@ def run_listed(
 
     pairs = [(job.distorted, job.reference) for job in listed.jobs]
     scoring = settings.options_for(listed)
+    if listed.left_out:
+        more = f" and {len(listed.left_out) - 1} more" if len(listed.left_out) > 1 else ""
+        talk.warning(f"the pattern does not match {listed.left_out[0]!r}{more}: left out")
     batch = run_batch(
         listed,
         scoring,
@@ -244,7 +247,9 @@ def deliver(talk: Talk, batch: Batch, targets: Sequence[Target], *, overwrite: b
         try:
             writers.write_data(RENDERERS[target.format](batch).encode(), target.path, overwrite=overwrite)
             if target.path != STDOUT:
-                talk.info(f"{target.path!r} has the scores of {len(batch.jobs)} jobs")
+                failed = sum(job.failed for job in batch.jobs)
+                but = f", but not of {failed} that failed" if failed else ""
+                talk.info(f"{target.path!r} has the scores of {len(batch.jobs) - failed} jobs{but}")
         except OutputError as error:
             failures.append(error)
     if all(target.path != STDOUT for target in targets):

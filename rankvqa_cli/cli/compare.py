@@ -118,7 +118,7 @@ def command(
     writers.require_stdout()
     check_models(settings.scoring.given.models)
     targets = [_target(path) for path in outputs or (STDOUT,)]
-    gating.check([])
+    gating.check(talk, [])
     written = [*targets, *gating.targets()]
     overwrite = settle_overwrite(written, overwrite, never_overwrite, may_ask=True)
     writers.check(written, [source, *gating.baselines()], inputs_scored=1, overwrite=overwrite)
@@ -195,7 +195,7 @@ def _measured(
     require_columns(columns, listed.names)
     require_anchor(anchor, (codec_of(job.row, job.columns, columns) for job in listed.jobs))
     _, journal = output_files([] if scores is None else [scores], source)
-    gating.check([(job.distorted, job.reference) for job in listed.jobs])
+    gating.check(talk, [(job.distorted, job.reference) for job in listed.jobs])
     check_outputs([], journal, listed, overwrite=True)
     batch, scoring = run_listed(talk, settings, listed, work, journal, gating)
     return measured_in(batch), batch, lambda: worst_moments(batch, scoring, talk.warning)

@@ -21,9 +21,9 @@ from rankvqa_cli.results.drop import (
     Pair,
     evaluate_drops,
     read_drops,
-    require_contents,
     require_facts,
     require_weights,
+    taken_for,
 )
 from rankvqa_cli.results.files import append_file, check_append, write_file
 from rankvqa_cli.results.gate import evaluate, parse_gate, require_models
@@ -79,14 +79,15 @@ class Gating:
     junit: str | None
     summary: str | None
 
-    def check(self, pairs: Sequence[Pair]) -> None:
+    def check(self, talk: Talk, pairs: Sequence[Pair]) -> None:
         """Find out before any work what is wrong with gates and summary; ``pairs`` are what is to be scored.
 
         Raises UsageError, InputError for a baseline, and OutputError for the summary. The other files are ``targets``.
         """
         for words in self.fail_under:
             parse_gate(words)
-        require_contents(read_drops(self.fail_drop), pairs)
+        for each in taken_for(read_drops(self.fail_drop), pairs):
+            talk.warning(each)
         for name, path in (("--report", self.report), ("--junit", self.junit)):
             if path == STDOUT:
                 raise UsageError(f"{name} writes a file: stdout has the results")

@@ -74,7 +74,7 @@ def command(
     ref = check_inputs(inputs, reference)
     asked = scoring.of(inputs, ref)
     check_models(asked.models)
-    gating.check([(name, ref) for name in inputs])
+    gating.check(talk, [(name, ref) for name in inputs])
     heatmap = only_heatmap(heatmaps)
 
     if explain:

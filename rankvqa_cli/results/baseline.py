@@ -84,6 +84,15 @@ class Baseline:
                 "compare with a run of the same content"
             )
 
+    def elsewhere(self, earlier: Earlier, input: str, reference: str | None) -> str | None:
+        """What to say where the content of ``earlier`` is taken for that of ``input`` by its name alone: the reference,
+        or the input without one, was in a folder of another name. None where nothing is to be said."""
+        then, now = earlier.reference or earlier.input, text(reference or input)
+        folders = [os.path.basename(os.path.dirname(path)) for path in (then, now)]
+        if not all(folders) or folders[0] == folders[1]:
+            return None
+        return f"the baseline {self.path!r} is of {then!r}, which {now!r} is taken for, by its name"
+
     def _inputs(self) -> str:
         names = list(dict.fromkeys(repr(each.input) for each in self.results))
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""

@@ -22,9 +22,10 @@ class ScoredJob:
 
     ``results`` holds one Result a model, in the batch's order, and is empty where the job failed: then ``exit_code`` is
     what scoring it alone would have exited with, and ``error`` why. ``bitrate_kbps`` is that of the distorted file's
-    video stream, None where it could not be read. ``reference_decodes`` counts how often the reference was decoded for
-    the whole group of jobs that this one was scored with, ``plan`` is the comparison plan of this job alone in the JSON
-    of ``results.report.plan_json``, ``environment`` is where it was scored; all three are None for a failed one.
+    video stream, None where it could not be read. ``reference_decodes`` counts how often the reference was decoded to
+    score the jobs that this one was scored with, without attempts that one of them ended in vain, ``plan`` is the
+    comparison plan of this job alone in the JSON of ``results.report.plan_json``, ``environment`` is where it was
+    scored; all three are None for a failed one.
     """
 
     row: int

@@ -54,13 +54,6 @@ def read_drops(expressions: Sequence[str]) -> tuple[DropGate, ...]:
     return tuple(DropGate(words, baselines[path], gate) for words, path, gate in parsed)
 
 
-def require_contents(drops: Iterable[DropGate], pairs: Sequence[Pair]) -> None:
-    """Raise InputError where a baseline knows nothing of what is to be scored."""
-    for drop in drops:
-        for pair in pairs:
-            drop.baseline.of_content(*pair, alone=len(pairs) == 1)
-
-
 def require_videos(drops: Iterable[DropGate], plan: ComparisonPlan) -> None:
     """Raise InputError where a baseline knows nothing of an input, or its reference was another video."""
     require_facts(drops, pairs_of(plan), [facts_of(plan.reference or planned) for planned in plan.inputs])
@@ -72,6 +65,17 @@ def require_facts(drops: Iterable[DropGate], pairs: Sequence[Pair], facts: Seque
         for pair, known in zip(pairs, facts, strict=True):
             found = drop.baseline.of_content(*pair, alone=len(pairs) == 1)
             drop.baseline.require_facts(found[0], known)
+
+
+def taken_for(drops: Iterable[DropGate], pairs: Sequence[Pair]) -> list[str]:
+    """What to say of contents that a baseline knows by their names alone. Raises InputError where it knows nothing of
+    what is to be scored."""
+    said = [
+        drop.baseline.elsewhere(drop.baseline.of_content(*pair, alone=len(pairs) == 1)[0], *pair)
+        for drop in drops
+        for pair in pairs
+    ]
+    return list(dict.fromkeys(each for each in said if each is not None))
 
 
 def require_weights(drops: Iterable[DropGate], pairs: Sequence[Pair], models: Sequence[ModelInfo]) -> None:

@@ -68,6 +68,12 @@ def test_a_folder_by_pattern(tmp_path: Path) -> None:
         (3, {"content": "b", "codec": "x264", "crf": "30"}),
     ]
     assert listed.jobs[2].reference == f"{tmp_path}/b/ref.y4m"
+    assert listed.left_out == ()
+    some = read_jobs(str(tmp_path), pattern="a/{codec}_{crf}.mp4", reference=f"{tmp_path}/a/ref.y4m")
+    assert (len(some.jobs), some.left_out) == (
+        2,
+        ("b/x264_30.mp4",),
+    )  # neither the reference nor what is no video
     flat = read_jobs(str(tmp_path / "a"), reference=f"{tmp_path}/a/ref.y4m")
     assert [Path(job.distorted).name for job in flat.jobs] == [
         "x264_30.mp4",
@@ -91,6 +97,7 @@ def test_a_folder_by_pattern(tmp_path: Path) -> None:
         ("a.jsonl", ['{"distorted": "a", "reference": ["r"]}'], "row 1: reference holds no single value"),
         ("a.jsonl", ['{"distorted": "a"}'], "has no column 'reference'"),
         ("a.jsonl", ["[" * 100_000], "row 1 is no JSON"),
+        ("a.json", ['{"kind": "comparison"}'], "neither a list of jobs .* nor a batch's results"),
         ("a.jsonl", ['{"distorted": "a\\u0000", "reference": "r"}'], r"row 1: .*x00' is no file's name"),
         ("a.csv", ["distorted,reference", "a,r\0"], r"row 2: .*x00' is no file's name"),
         ("a.jsonl", ['{"distorted": "\\ud800", "reference": "r"}'], "row 1 holds half a character"),

@@ -12,14 +12,15 @@ import pytest
 from fake_reports import report
 
 from rankvqa_cli.errors import InputError, UsageError
+from rankvqa_cli.results.baseline import Baseline, Earlier
 from rankvqa_cli.results.drop import (
     evaluate_drops,
     pairs_of,
     parse_drop,
     read_drops,
-    require_contents,
     require_videos,
     require_weights,
+    taken_for,
 )
 from rankvqa_cli.results.report import report_json
 from rankvqa_cli.types import Report, Result
@@ -146,20 +147,20 @@ def test_content_is_known_by_path_then_by_name(tmp_path: Path) -> None:
     drops = read_drops([f"{written(tmp_path, both)}:mean=1"])
     assert [each.baseline for each in evaluate_drops(drops, both.results)] == [45.049383, 65.049383]
     with pytest.raises(InputError, match=r"has 2 inputs called 'a.mp4': give the path as it was then"):
-        require_contents(drops, [("3/a.mp4", REF)])
+        taken_for(drops, [("3/a.mp4", REF)])
 
 
 def test_one_encode_meets_the_one_encode_of_its_reference(tmp_path: Path) -> None:
     drops = read_drops([f"{written(tmp_path)}:mean=1"])
-    require_contents(drops, [("other-name.mp4", "elsewhere/ref.mp4")])
+    taken_for(drops, [("other-name.mp4", "elsewhere/ref.mp4")])
     two = [("other-name.mp4", REF), ("second.mp4", REF)]
     with pytest.raises(
         InputError, match=r"knows nothing of 'other-name.mp4' against 'ref.mp4', but of 'a.mp4'"
     ):
-        require_contents(drops, two)
+        taken_for(drops, two)
     for pair in (("a.mp4", "other.mp4"), ("a.mp4", None)):
         with pytest.raises(InputError, match=r"knows nothing of 'a\.mp4'"):
-            require_contents(drops, [pair])
+            taken_for(drops, [pair])
 
 
 def test_another_video_of_the_same_name_is_refused(tmp_path: Path) -> None:
@@ -235,3 +236,22 @@ def test_a_pool_that_was_not_written_is_refused(tmp_path: Path) -> None:
     drops = read_drops([f"{written(tmp_path, results=[{**result, 'pooled': {'mean': 40.0}}])}:p5=1"])
     with pytest.raises(InputError, match=r"has no p5 of 'a\.mp4': write it anew"):
         require_weights(drops, pairs_of(made.plan), [model])
+
+
+def test_content_of_another_folder_is_said_to_be_taken_for_this(tmp_path: Path) -> None:
+    drops = read_drops([f"{written(tmp_path)}:mean=1"])
+    (pair,) = pairs_of(report().plan)
+    assert pair[1] is not None
+    assert taken_for(drops, [pair]) == []
+    assert taken_for(drops, [(pair[0], f"sources/{pair[1]}")]) == []  # nobody knows where it was
+    then = Earlier("one/a.mp4", "one/ref.y4m", "tiny", "0", {}, (1, 1, "25/1", 1))
+    made = dataclasses.replace(drops[0], baseline=Baseline("base.json", (then,)))
+    said = "the baseline 'base.json' is of 'one/ref.y4m', which '/two/ref.y4m' is taken for, by its name"
+    assert taken_for([made, made], [("b.mp4", "/two/ref.y4m")]) == [said]
+    assert taken_for([made], [("b.mp4", "/two/one/ref.y4m")]) == []
+    alone = dataclasses.replace(then, reference=None)
+    made = dataclasses.replace(drops[0], baseline=Baseline("base.json", (alone,)))
+    said = "the baseline 'base.json' is of 'one/a.mp4', which 'two/a.mp4' is taken for, by its name"
+    assert taken_for([made], [("two/a.mp4", None)]) == [said]
+    with pytest.raises(InputError, match=r"knows nothing of 'b\.mp4'"):
+        taken_for([made], [("b.mp4", None)])
