@@ -122,7 +122,7 @@ def _install_ensemble(entry: ManifestEntry, file: str, bring: Bring, there: bool
         ensemble, _ = read_ensemble(waiting)
         lacking = [
             (part, entry.folder / part, sha256)
-            for part, sha256 in _parts(waiting, ensemble)
+            for part, sha256 in dict.fromkeys(_parts(waiting, ensemble))  # members may share a file
             if not _is_there(entry.folder / part, sha256, bring.overwrite)
         ]
         for part, target, sha256 in lacking:

@@ -29,7 +29,7 @@ _META_KERNELS = "torch._meta_registrations"
 
 
 def link_ahead() -> None:
-    """Have the system's linker load torch's libraries, a quarter of what its import takes, in a thread that runs no
+    """Have the system's linker load torch's library, a quarter of what its import takes, in a thread that runs no
     Python. What it cannot load the import will, or will say why not. Imports of other compiled modules wait for it.
 
     Only in a process of our own, which leaves at once when it ends: libraries are not to be taken apart while they are
@@ -41,11 +41,11 @@ def link_ahead() -> None:
     # As a foreign function it lets other threads run; ctypes' own way to load a library does not.
     dlopen = ctypes.CDLL(None).dlopen
     dlopen.argtypes, dlopen.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
-    before, own = libraries
+    openmp, large = libraries
     with _fitting_environment():
-        begun = dlopen(before, os.RTLD_NOW | os.RTLD_GLOBAL)
+        begun = dlopen(openmp, os.RTLD_NOW | os.RTLD_GLOBAL)
     if begun:
-        threading.Thread(target=dlopen, args=(own, os.RTLD_NOW), daemon=True).start()
+        threading.Thread(target=dlopen, args=(large, os.RTLD_NOW), daemon=True).start()
 
 
 @contextmanager
@@ -86,15 +86,15 @@ def _is_executable() -> bool:
 
 
 def _torch_libraries() -> tuple[bytes, bytes] | None:
-    """What ``import torch`` loads: OpenMP's library above all, and torch's own. None where it was imported already, on
-    systems other than Linux, and of a torch for CUDA, whose libraries lie elsewhere, too."""
+    """What ``import torch`` loads first, OpenMP's library, and the large one, which knows no Python. None where it was
+    imported already, on systems other than Linux, and of a torch for CUDA, whose libraries lie elsewhere, too."""
     found = None if "torch" in sys.modules else importlib.util.find_spec("torch")
     if sys.platform != "linux" or found is None or found.origin is None:
         return None
     folder = Path(found.origin).parent / "lib"
     if (folder / "libtorch_cuda.so").exists():
         return None
-    return os.fsencode(folder / "libtorch_global_deps.so"), os.fsencode(folder / "libtorch_python.so")
+    return os.fsencode(folder / "libtorch_global_deps.so"), os.fsencode(folder / "libtorch_cpu.so")
 
 
 @contextmanager
