@@ -37,10 +37,6 @@ class Arguments:
     rate: float
     tiny: bool
 
-    @property
-    def is_teacher(self) -> bool:
-        return self.name == TEACHER
-
 
 _MODEL = click.option(
     "--model",
@@ -144,7 +140,7 @@ def command(given: Arguments, run: RunOptions, ptm: PtmArguments, expert: Expert
     with run.started() as started:
         if given.scored is not None and given.start is not None:
             sha256 = _second_stage(run, given, given.scored, given.start, started)
-        elif given.is_teacher:
+        elif given.name == TEACHER:
             sha256 = _teacher(run, given, started)
         elif expert.tasks:
             loop = started.loop(given.steps, given.rate)

@@ -100,7 +100,8 @@ def _embedded(document: JSON) -> _Embedded:
             break
         document = document | {_JOBS: jobs[: (len(jobs) - 1) * MOST_DOCUMENT_BYTES // len(text)]}
         text = _compact(document)
-        left_out = [*dict.fromkeys([*left_out, _JOBS])]
+        if _JOBS not in left_out:
+            left_out.append(_JOBS)
     return _Embedded(text, tuple(left_out))
 
 

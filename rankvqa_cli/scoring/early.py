@@ -31,9 +31,8 @@ class Early:
     def __init__(self, plan: ComparisonPlan, options: ReadOptions, every: int | None = None) -> None:
         self.lookahead: Lookahead | None = None
         if plan.reference is not None:
-            from rankvqa_cli.media.lookahead import (
-                Lookahead,  # with numpy, which an input alone does not wait for
-            )
+            # With numpy, which an input alone does not wait for.
+            from rankvqa_cli.media.lookahead import Lookahead
 
             self.lookahead = Lookahead(plan.reference, options)
         self._plan = plan

@@ -149,9 +149,10 @@ def linked(file: str, *before: str) -> str:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only on Linux")
 def test_libraries_are_linked_ahead_in_a_process_of_our_own() -> None:
-    built_for_cuda = importlib.util.find_spec("torch").submodule_search_locations  # type: ignore[union-attr]
-    assert built_for_cuda is not None
-    cuda = (Path(built_for_cuda[0]) / "lib" / "libtorch_cuda.so").exists()
+    torch = importlib.util.find_spec("torch")
+    assert torch is not None
+    assert torch.origin is not None
+    cuda = (Path(torch.origin).parent / "lib" / "libtorch_cuda.so").exists()
     assert linked("/usr/bin/vqa-score") == str(not cuda)
     assert linked("/home/user/score_all.py") == "False"
     nowhere = "import importlib.util; importlib.util.find_spec = lambda name: None"
