@@ -3,22 +3,21 @@ here."""
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import errno
 import importlib
 import os
-import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
+from rankvqa_cli.cli.signals import ending_on_signals
 from rankvqa_cli.cli.talk import Talk, level_in
 from rankvqa_cli.errors import ExitCode, UsageError, VqaError
 
@@ -162,7 +161,7 @@ def main(argv: Sequence[str]) -> int:
         return answer(os.environ[COMPLETE])
     talk = Talk(level_in(argv))
     try:
-        with _asked_to_end(), cli.make_context(PROGRAM, list(argv), obj=talk) as ctx:
+        with ending_on_signals(), cli.make_context(PROGRAM, list(argv), obj=talk) as ctx:
             code = int(cli.invoke(ctx) or ExitCode.OK)
     except click.exceptions.Exit as done:
         code = done.exit_code
@@ -190,24 +189,6 @@ def main(argv: Sequence[str]) -> int:
         talk.error("out of memory: close other programs, or score with fewer -threads")
         code = ExitCode.DEVICE
     return _flushed(talk, code)
-
-
-@contextlib.contextmanager
-def _asked_to_end() -> Iterator[None]:
-    """SIGTERM and SIGHUP unwind like Ctrl-C does, so that children are reaped and nothing half-written
-    stays."""
-
-    def end(number: int, frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    ours = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) == signal.SIG_DFL]
-    for number in ours:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number in ours:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def _fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> NoReturn:
