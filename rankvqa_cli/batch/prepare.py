@@ -7,14 +7,13 @@ import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from rankvqa_cli.batch.joblist import Job, JobList
-from rankvqa_cli.errors import InputError, UsageError, VqaError
+from rankvqa_cli.errors import UsageError, VqaError
 from rankvqa_cli.media.bitrate import bitrate_kbps
 from rankvqa_cli.media.plan import make_plan
 from rankvqa_cli.media.probe import probe
-from rankvqa_cli.models.files import sha256_of
+from rankvqa_cli.models.files import Digests
 from rankvqa_cli.scoring.options import ScoreOptions
 from rankvqa_cli.types import FrameFormat, ModelInfo, ReadOptions, VideoInfo
 from rankvqa_cli.version import version
@@ -40,24 +39,6 @@ class Refused:
 
     job: Job
     error: VqaError
-
-
-class Digests:
-    """The sha256 of files, each read once."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, str] = {}
-
-    def of(self, path: str) -> str:
-        """In hex. Raises InputError for a file that cannot be read."""
-        place = os.path.realpath(path)
-        if place not in self._known:
-            try:
-                self._known[place] = sha256_of(Path(place))
-            except OSError as error:
-                reason = (error.strerror or str(error)).lower()
-                raise InputError(f"{path!r} cannot be read ({reason}): check the name") from error
-        return self._known[place]
 
 
 def load_infos(models: Iterable[str], *, has_reference: bool) -> tuple[ModelInfo, ...]:

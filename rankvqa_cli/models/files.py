@@ -1,4 +1,6 @@
-"""Files of models and of what is trained: read as a whole, hashed, and written whole or not at all. Knows no torch."""
+"""Files of models and of what is scored or trained on: read as a whole, hashed, and written whole or not at all.
+
+Knows no torch."""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from rankvqa_cli.errors import ModelError, OutputError
+from rankvqa_cli.errors import InputError, ModelError, OutputError
 
 
 def read_whole(path: Path, what: str) -> tuple[bytes, str]:
@@ -33,6 +35,24 @@ def sha256_of(path: Path) -> str:
     """Of the whole file, in hex. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Digests:
+    """The sha256 of what is scored or trained on; each file is read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def of(self, file: str | Path) -> str:
+        """In hex. Raises InputError for a file that cannot be read."""
+        place = os.path.realpath(file)
+        if place not in self._known:
+            try:
+                self._known[place] = sha256_of(Path(place))
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                raise InputError(f"{str(file)!r} cannot be read ({reason}): check the name") from error
+        return self._known[place]
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from rankvqa_cli.errors import InputError
-from rankvqa_cli.models.files import sha256_of, write_atomically
+from rankvqa_cli.models.files import Digests, write_atomically
 from rankvqa_cli.models.ptm.contract import FrozenNetwork
 from rankvqa_cli.models.ptm.views import Moment, Views
 from rankvqa_cli.training.moments import moments
@@ -53,6 +53,7 @@ class FeatureCache:
 
     def __init__(self, folder: Path, views: Views, sampling: Sampling) -> None:
         self._folder, self._views, self._sampling = folder, views, sampling
+        self._digests = Digests()
 
     def matrices(
         self,
@@ -80,7 +81,7 @@ class FeatureCache:
     ) -> list[Array]:
         return self.remembered(
             networks,
-            _digest(file),
+            self._digests.of(file),
             frames,
             sampling,
             lambda some: self._measured(some, file, frames, sampling),
@@ -124,13 +125,6 @@ class FeatureCache:
                 total += moment.features(network)
             count += 1
         return [np.asarray((total / count).float().numpy()) for total in sums]
-
-
-def _digest(file: Path) -> str:
-    try:
-        return sha256_of(file)
-    except OSError as error:
-        raise InputError(f"cannot read {str(file)!r}: {error.strerror}") from error
 
 
 def _read(path: Path) -> Array:

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from rankvqa_cli.errors import InputError, OutputError
-from rankvqa_cli.models.files import sha256_of
+from rankvqa_cli.models.files import Digests
 
 FILE = "scores.jsonl"
 
@@ -22,7 +22,7 @@ class ScoreCache:
     def __init__(self, folder: Path | None) -> None:
         self._path = None if folder is None else folder / FILE
         self._known: dict[str, float] = {}
-        self._digests: dict[Path, str] = {}
+        self._digests = Digests()
         for line in self._lines():
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 entry = json.loads(line)
@@ -35,7 +35,7 @@ class ScoreCache:
 
         Raises InputError for a file that cannot be read.
         """
-        parts = [self._digest(distorted), "" if reference is None else self._digest(reference)]
+        parts = [self._digests.of(distorted), "" if reference is None else self._digests.of(reference)]
         return hashlib.sha256("\n".join([*parts, identity, str(size)]).encode()).hexdigest()
 
     def get(self, key: str) -> float | None:
@@ -60,11 +60,3 @@ class ScoreCache:
             return []
         except OSError as error:
             raise InputError(f"cannot read the cache {str(self._path)!r}: {error.strerror}") from error
-
-    def _digest(self, path: Path) -> str:
-        if path not in self._digests:
-            try:
-                self._digests[path] = sha256_of(path)
-            except OSError as error:
-                raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
-        return self._digests[path]
