@@ -17,6 +17,7 @@ from typing import Protocol
 
 import pytest
 from conftest import MakeClip
+from ending import minded
 
 from rankvqa_cli.models.manifest import ManifestEntry, put_entry
 
@@ -356,8 +357,7 @@ def test_interrupted(
         cwd=folder,
         env={**environment(), "TEST_TOKEN": (token := uuid.uuid4().hex)},
         start_new_session=True,
-        # A shell that starts its jobs in the background has them ignore SIGINT, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=minded,
     )
     assert process.stdin is not None
     assert process.stdout is not None

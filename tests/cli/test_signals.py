@@ -9,9 +9,11 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ending import ENDING, minded
 
 from rankvqa_cli.cli.signals import ending_on_signals
 
@@ -38,10 +40,13 @@ except KeyboardInterrupt:
 
 
 @pytest.fixture
-def own_handlers() -> None:
-    """Other tests may have been run with some of them ignored."""
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+def own_handlers() -> Iterator[None]:
+    """Python's, whichever of the signals the tests were started to ignore."""
+    handlers = {each: signal.signal(each, signal.SIG_DFL) for each in ENDING}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for each, handler in handlers.items():
+        signal.signal(each, handler)
 
 
 def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, times: int) -> str:
@@ -136,7 +141,7 @@ def test_a_signal_just_before_a_wait(name: str, code: int) -> None:
         [sys.executable, "-c", WAITING.format(name=name)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=minded,
     )
     assert process.stdout is not None
     assert process.stdin is not None
@@ -163,7 +168,7 @@ def test_what_has_ended_is_not_ended(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.usefixtures("own_handlers")
 def test_nothing_stays() -> None:
-    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGURG)
+    watched = (*ENDING, signal.SIGURG)
 
     def state() -> tuple[list[object], int, int]:
         opened = len(os.listdir("/proc/self/fd"))
