@@ -30,6 +30,7 @@ def ending_on_signals() -> Iterator[None]:
     As Python does that by itself, it may never end. An exception between any two steps may leave a lock taken, that of
     all imports above all, for which another thread then waits, and we for that: so ``_Request`` chooses its moment. And
     a signal that comes as the main thread is about to wait does not end the wait: so it is woken until it has answered.
+    An error that comes meanwhile, of a child that was sent the signal, too, is passed over for it.
     """
     request = _Request()
     numbers = {
@@ -46,6 +47,9 @@ def ending_on_signals() -> Iterator[None]:
     waker.start()
     try:
         yield
+    except Exception:
+        request.answer(0, None)
+        raise
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

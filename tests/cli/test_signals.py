@@ -158,6 +158,21 @@ def test_a_signal_just_before_a_wait(name: str, code: int) -> None:
 
 
 @pytest.mark.usefixtures("own_handlers")
+def test_what_a_signal_breaks_is_not_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that was sent it, too, may have failed before the request is looked at again."""
+    monkeypatch.setattr("rankvqa_cli.cli.signals._PATIENCE_S", 2.0)
+
+    def fail() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise ValueError
+
+    with pytest.raises(SystemExit), ending_on_signals():
+        fail()
+    with pytest.raises(ValueError), ending_on_signals():
+        raise ValueError
+
+
+@pytest.mark.usefixtures("own_handlers")
 def test_what_has_ended_is_not_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = imported(tmp_path, monkeypatch, "SIGINT", 1)
     with ending_on_signals():
