@@ -50,7 +50,8 @@ def views_named(text: str) -> tuple[str, ...]:
     multiple=True,
     metavar="POOL",
     help="Folder of .onnx, .safetensors and Hugging Face folders, one of these, or hub:ID; repeatable. FILE#LAYER "
-    "reads one layer of a network, of ONNX also some elements of it: net.onnx#features[0:64].",
+    "reads one layer of a network, of ONNX also some elements of it: net.onnx#features[0:64]. @LIST behind it is what "
+    "these see, in the place of --see: net.onnx@half.",
 )
 @click.option("-o", "--output", "out", required=True, type=FILE, help="Ensemble to write (.json).")
 @click.option(
@@ -172,6 +173,8 @@ def command(
         views = Views(crop=crop, lines=lines, seen=see)  # type: ignore[arg-type]
     except ValueError as error:
         raise UsageError(f"--see, --crop or --screen: {error}") from error
+    if len({len(views.of(network).seen) for network in networks.values()}) > 1:
+        raise UsageError("every network of the pools must see equally many views, by --see or behind its @")
     features = FeatureCache(cache or out.with_suffix(".features"), views, Sampling(size, sample)).matrices(
         list(networks.values()),
         [each.distorted for each in rows],
@@ -203,12 +206,14 @@ def open_pools(pools: Sequence[str], threads: int | None) -> dict[str, FrozenNet
     networks: dict[str, FrozenNetwork] = {}
     opened: dict[Path, FrozenNetwork] = {}
     for pool in pools:
-        place, layer = pooled(pool)
-        for adapter, path in candidates(place):
-            for name, network in members(adapter, path, threads, layer, opened.get(path)).items():
-                if name in networks:
-                    raise UsageError(f"two networks of the pools are called {name!r}: rename one")
-                networks[name] = opened[path] = network
+        named = pooled(pool)
+        views = f"@{','.join(named.seen)}" if named.seen else ""
+        for adapter, path in candidates(named.place):
+            for name, network in members(adapter, path, threads, named.layer, opened.get(path)).items():
+                opened[path] = network
+                if name + views in networks:
+                    raise UsageError(f"two networks of the pools are called {name + views!r}: rename one")
+                networks[name + views] = network.shown(named.seen)
     return networks
 
 
@@ -243,6 +248,7 @@ def _write(
             weight=candidate.weight,
             dbi=candidate.dbi,
             srocc=candidate.srocc,
+            seen=network.seen or None,
         )
         for candidate, network in ((selection.candidates[i], found[i]) for i in selection.order)
     )

@@ -109,14 +109,22 @@ class FeatureCache:
 
     def path(self, network: FrozenNetwork, digest: str, frames: int, sampling: Sampling) -> Path:
         """Where the features are kept of the file with that sha256, seen in moments of ``frames`` frames."""
-        parts = (digest, str(frames), network.sha256, network.layer, repr(self._views), repr(sampling))
+        parts = (
+            digest,
+            str(frames),
+            network.sha256,
+            network.layer,
+            repr(self._views.of(network)),
+            repr(sampling),
+        )
         return self._folder / f"features-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:32]}.npy"
 
     def _measured(
         self, networks: Sequence[FrozenNetwork], file: Path, frames: int, sampling: Sampling
     ) -> list[Array]:
         sums = [
-            torch.zeros(self._views.length(network.dimension), dtype=torch.float64) for network in networks
+            torch.zeros(self._views.of(network).length(network.dimension), dtype=torch.float64)
+            for network in networks
         ]
         count = 0
         for pictures in moments(file, sampling.size, sampling.sample_s, frames):

@@ -96,7 +96,7 @@ def train_ptm(
     ensemble, _ = read_ensemble(ensemble_path)
     networks = open_members(ensemble_path, ensemble)
     cache = FeatureCache(data.cache or folder, ensemble.views, data.sampling)
-    blocks = len(ensemble.views.seen)
+    blocks = ensemble.blocks
     ratings, samples = _samples(
         data,
         blocks,

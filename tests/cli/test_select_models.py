@@ -121,17 +121,18 @@ def test_select_train_and_score(run: Run, rated: Path, pool: Path, tmp_path: Pat
 
 
 def test_a_pool_may_be_some_elements_of_one_file(run: Run, rated: Path, pool: Path, tmp_path: Path) -> None:
-    layers = ("pool/a.onnx#features[0:2]", "pool/a.onnx#[2:6]", "pool/b.onnx")
+    layers = ("pool/a.onnx#features[0:2]", "pool/a.onnx#[2:6]@half,half-detail", "pool/b.onnx")
     pools = [word for layer in layers for word in ("--pool", layer)]
     done = run(
         "select-models", "--data", rated.name, *pools, "-o", "some.json", "--members", "3", "--crop", "224"
     )
     assert done.returncode == 0, done.stderr
     members = json.loads((tmp_path / "some.json").read_text())["members"]
-    assert {(each["name"], each["layer"], each["dimension"]) for each in members} == {
-        ("a-features[0:2]", "features[0:2]", 2),
-        ("a-features[2:6]", "features[2:6]", 4),
-        ("b", "features", 6),
+    found = {(m["name"], m["layer"], m["dimension"], m["seen"] and tuple(m["seen"])) for m in members}
+    assert found == {
+        ("a-features[0:2]", "features[0:2]", 2, None),
+        ("a-features[2:6]@half,half-detail", "features[2:6]", 4, ("half", "half-detail")),
+        ("b", "features", 6, None),
     }
     heard = ("--ensemble", "some.json", "--cache", "some.features", "--seeds", "1", "--steps", "5")
     trained = run("train", "--model", "ptm", "--data", rated.name, *heard, "-o", "of_some.json")
@@ -148,6 +149,8 @@ def test_a_pool_may_be_some_elements_of_one_file(run: Run, rated: Path, pool: Pa
         (("--pool", "."), 5, "has no network"),
         (("--pool", "pool/a.onnx#other"), 5, "has no output 'other'"),
         (("--pool", "pool/x.onnx#[0:2]"), 5, "cannot read the pool"),
+        (("--pool", "pool/a.onnx@haf"), 5, "what is shown, behind the @"),
+        (("--pool", "pool/a.onnx", "--pool", "pool/b.onnx@half"), 2, "equally many views"),
         (("--pool", "rated.csv"), 5, "'rated.csv' is no network: .onnx and .safetensors"),
         (("--pool", "pool", "--pool", "pool"), 2, "are called 'a'"),
         (("--pool", "pool", "--members", "0"), 2, "--members is auto"),

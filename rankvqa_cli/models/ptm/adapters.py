@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 from rankvqa_cli.errors import ModelError
-from rankvqa_cli.models.ptm.contract import Adapter, FrozenNetwork
+from rankvqa_cli.models.ptm.contract import Adapter, FrozenNetwork, View
 
 #: How a model of the Hugging Face hub is named; it is taken from the local cache and never fetched.
 HUB = "hub:"
@@ -59,10 +61,33 @@ def members(
     return {f"{name}-{task}": network.at(task) for task in network.tasks}
 
 
-def pooled(pool: str) -> tuple[Path, str]:
-    """The folder or file of a pool, and the layer that is named behind it: ``net.onnx#features[0:64]``."""
+@dataclass(frozen=True)
+class Pool:
+    """A folder or file of candidates, the layer that they are read from and what they are shown, where that is said:
+    ``net.onnx#features[0:64]@half,half-detail``."""
+
+    place: Path
+    layer: str = ""
+    seen: tuple[View, ...] = ()
+
+
+def pooled(pool: str) -> Pool:
+    """The pool that ``pool`` names. Raises ModelError where what is there is said to be shown in a view that there is
+    not."""
+    if Path(pool).exists():
+        return Pool(Path(pool))
+    rest, _, views = pool.rpartition("@")
+    seen = tuple(view for view in get_args(View) if view in views.split(","))
+    if len(seen) == len(views.split(",")):
+        return replace(_layered(rest), seen=seen)
+    if rest and _layered(rest).place.exists():
+        raise ModelError(f"{pool!r}: what is shown, behind the @, is some of {', '.join(get_args(View))}")
+    return _layered(pool)
+
+
+def _layered(pool: str) -> Pool:
     path, mark, layer = pool.rpartition("#")
-    return (Path(path), layer) if mark and not Path(pool).exists() else (Path(pool), "")
+    return Pool(Path(path), layer) if mark and not Path(pool).exists() else Pool(Path(pool))
 
 
 def candidates(pool: Path) -> list[tuple[Adapter, Path]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
@@ -21,7 +22,8 @@ class FrozenNetwork(Protocol):
 
     ``layer`` names what its vector is read from and ``dimension`` is the vector's length. ``frames`` is 1 for a
     network of pictures, else how many frames of a clip it takes. ``side`` is the only height and width that it takes,
-    None for any from ``least`` up. Networks of one ``source`` read their vectors from the same ``whole``.
+    None for any from ``least`` up. Networks of one ``source`` read their vectors from the same ``whole``. ``seen`` is
+    what it is shown of a picture; where it is empty, that is for the ``Views`` to say.
     """
 
     adapter: Adapter
@@ -32,6 +34,7 @@ class FrozenNetwork(Protocol):
     frames: int
     side: int | None
     least: int
+    seen: tuple[View, ...]
 
     @property
     def source(self) -> str: ...
@@ -55,8 +58,24 @@ class FrozenNetwork(Protocol):
         """Compute there, and in float32 or bfloat16, where the adapter can; vectors are float32. Returns self."""
         ...
 
+    def shown(self, seen: Sequence[View]) -> Self:
+        """The same network, which is in memory once, with these for ``seen``."""
+        ...
 
-class Undivided(ABC):
+
+class Shown:
+    """The part of a FrozenNetwork that says what it is shown."""
+
+    seen: tuple[View, ...] = ()
+
+    def shown(self, seen: Sequence[View]) -> Self:
+        """See FrozenNetwork."""
+        other = copy.copy(self)
+        other.seen = tuple(seen)
+        return other
+
+
+class Undivided(Shown, ABC):
     """The part of a FrozenNetwork that every network has that gives nothing but its vector."""
 
     sha256: str
@@ -79,7 +98,7 @@ class Undivided(ABC):
         return whole
 
 
-class Layered(ABC):
+class Layered(Shown, ABC):
     """The part of a FrozenNetwork that every network has that is read from one of several layers."""
 
     def at(self, layer: str) -> Self:

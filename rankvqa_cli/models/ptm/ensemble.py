@@ -14,7 +14,7 @@ from typing import Any, get_args
 from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.files import read_whole, write_atomically
 from rankvqa_cli.models.ptm.adapters import HUB, open_network
-from rankvqa_cli.models.ptm.contract import Adapter, FrozenNetwork
+from rankvqa_cli.models.ptm.contract import Adapter, FrozenNetwork, View
 from rankvqa_cli.models.ptm.views import Views
 
 SCHEMA = 1
@@ -27,6 +27,7 @@ class Member:
     """A frozen network by its file (relative to the ensemble's, or ``hub:ID``), and what it counts.
 
     ``layer`` is what its vector of ``dimension`` elements is read from; ``frames`` is 1 for a network of pictures.
+    ``seen`` is what it is shown of a picture, None where that is what the ensemble's views say.
     ``dbi`` is its Davies-Bouldin index and ``srocc`` its own agreement with people, where they were measured.
     """
 
@@ -40,6 +41,7 @@ class Member:
     weight: float
     dbi: float | None = None
     srocc: float | None = None
+    seen: tuple[View, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,20 @@ class Ensemble:
     @property
     def lengths(self) -> list[int]:
         """How long each member's features are."""
-        return [self.views.length(member.dimension) for member in self.members]
+        return [member.dimension * self.blocks for member in self.members]
+
+    @property
+    def blocks(self) -> int:
+        """In how many views each member is shown a picture."""
+        return len(self.shown_to(self.members[0]))
+
+    @property
+    def seen(self) -> tuple[View, ...]:
+        """All that any of the members is shown."""
+        return tuple(dict.fromkeys(view for member in self.members for view in self.shown_to(member)))
+
+    def shown_to(self, member: Member) -> tuple[View, ...]:
+        return self.views.seen if member.seen is None else member.seen
 
 
 def read_ensemble(path: Path) -> tuple[Ensemble, str]:
@@ -83,7 +98,7 @@ def read_ensemble(path: Path) -> tuple[Ensemble, str]:
         schema = found.pop("schema")
         if schema != SCHEMA:
             raise ValueError(f"schema {schema!r} instead of {SCHEMA}")
-        members = tuple(Member(**member) for member in found.pop("members"))
+        members = tuple(_member(**member) for member in found.pop("members"))
         views = found.pop("views")
         head = found.pop("head")
         ensemble = Ensemble(
@@ -116,7 +131,7 @@ def open_members(path: Path, ensemble: Ensemble, threads: int | None = None) -> 
     for member in ensemble.members:
         network = _open(path, member, opened.get((member.adapter, member.file)), threads)
         opened[member.adapter, member.file] = network
-        networks.append(network)
+        networks.append(network.shown(ensemble.shown_to(member)))
     return tuple(networks)
 
 
@@ -128,6 +143,11 @@ def member_path(path: Path, file: str) -> Path:
 def relative_file(path: Path, file: Path) -> str:
     """``file`` as the ensemble in ``path`` should name it."""
     return str(file) if str(file).startswith(HUB) else os.path.relpath(file, path.parent)
+
+
+def _member(seen: list[View] | None = None, **fields: Any) -> Member:
+    """Of JSON, which has no tuples."""
+    return Member(**fields, seen=None if seen is None else tuple(seen))
 
 
 def _open(path: Path, member: Member, opened: FrozenNetwork | None, threads: int | None) -> FrozenNetwork:
@@ -163,6 +183,8 @@ def _check(ensemble: Ensemble) -> None:
         raise ValueError("two members have one name")
     for member in ensemble.members:
         _check_member(member)
+        if len(ensemble.shown_to(member)) != ensemble.blocks:
+            raise ValueError(f"member {member.name!r}: shown in another number of views than the first")
     if abs(sum(member.weight for member in ensemble.members) - 1) > 1e-6:
         raise ValueError("the members' weights do not add up to 1")
     if ensemble.head is not None and not isinstance(ensemble.head.file, str):
@@ -177,6 +199,8 @@ def _check_member(member: Member) -> None:
         raise ValueError(f"{where}: name, file and layer must be texts")
     if member.adapter not in get_args(Adapter):
         raise ValueError(f"{where}: no adapter is called {member.adapter!r}")
+    if member.seen is not None:
+        Views(seen=member.seen)
     if not isinstance(member.sha256, str) or not _SHA256.fullmatch(member.sha256):
         raise ValueError(f"{where}: sha256 is not 64 hexadecimal digits")
     for number in (member.dimension, member.frames):

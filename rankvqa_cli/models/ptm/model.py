@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -42,7 +43,7 @@ class Ptm:
         )
         self.clip_frames = ensemble.clip_frames
         self.members = tuple((member.name, member.weight) for member in ensemble.members)
-        self._views = ensemble.views
+        self._views = dataclasses.replace(ensemble.views, seen=ensemble.seen)
         self._networks = tuple(networks)
         self._fusion = fusion.eval()
         self._device = torch.device("cpu")
@@ -112,9 +113,9 @@ def _fusion(path: Path, ensemble: Ensemble, header: ModelFile, tensors: dict[str
             raise ValueError(
                 f"the head was trained on features of {config.inputs}, the members give {ensemble.lengths}"
             )
-        if config.blocks != len(ensemble.views.seen):
+        if config.blocks != ensemble.blocks:
             raise ValueError(
-                f"the head was trained on {config.blocks} views, the members have {len(ensemble.views.seen)}"
+                f"the head was trained on {config.blocks} views, the members have {ensemble.blocks}"
             )
         fusion = Fusion(config)
         fusion.load_state_dict({name: value.float() for name, value in tensors.items()})

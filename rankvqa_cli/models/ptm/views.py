@@ -8,7 +8,7 @@ does not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import torch
@@ -66,6 +66,10 @@ class Views:
         """Whether nothing is seen at more than half the size on the screen."""
         return {name.removesuffix("-detail") for name in self.seen} <= set(REDUCED)
 
+    def of(self, network: FrozenNetwork) -> Views:
+        """These, but with what the ``network`` is shown, where it says so itself."""
+        return replace(self, seen=network.seen) if network.seen else self
+
     def length(self, dimension: int) -> int:
         """How long the features are of a network whose vectors have ``dimension`` elements."""
         return dimension * len(self.seen)
@@ -99,7 +103,7 @@ class Moment:
         ``network.frames`` frames are taken from the middle of the T, which must be as many or more. A picture smaller
         than the network needs is continued by mirroring. Raises ModelError as ``network.vectors`` does.
         """
-        count, views = len(self._pictures), self._views
+        count, views = len(self._pictures), self._views.of(network)
         first = (count - network.frames) // 2
         if first < 0:
             raise ModelError(f"{str(network.file)!r} needs {network.frames} frames, and is given {count}")

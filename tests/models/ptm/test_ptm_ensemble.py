@@ -36,6 +36,18 @@ def test_an_ensemble_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert ensemble.lengths == [8, 10]
 
 
+def test_a_member_is_shown_what_it_says(tmp_path: Path) -> None:
+    path = make_ensemble(tmp_path, head=False)
+    theirs, _ = read_ensemble(path)
+    own = ["half", "half-detail"]
+    mixed, _ = read_ensemble(changed(path, lambda d: d["members"][1].update(seen=own)))
+    assert [network.seen for network in open_members(path, mixed)] == [theirs.views.seen, tuple(own)]
+    assert set(mixed.seen) == {*theirs.views.seen, *own}
+    assert mixed.lengths == theirs.lengths
+    write_ensemble(path, mixed)
+    assert read_ensemble(path)[0] == mixed
+
+
 def test_it_is_loaded_by_its_path_and_by_a_registered_name(tmp_path: Path) -> None:
     path = make_ensemble(tmp_path, "mine")
     model = registry.load(str(path))
@@ -71,6 +83,8 @@ def test_it_is_loaded_by_its_path_and_by_a_registered_name(tmp_path: Path) -> No
         (lambda d: d["members"][0].update(dimension=True), "whole numbers"),
         (lambda d: d["members"][0].update(name="two"), "one name"),
         (lambda d: d["views"].update(soften=0), "soften"),
+        (lambda d: d["members"][0].update(seen=["haf"]), "what is seen must be some of"),
+        (lambda d: d["members"][1].update(seen=["half"]), "'two'.*another number of views"),
         (lambda d: d.update(views={}), "seen"),
         (lambda d: d.update(scale=5), "scale"),
         (lambda d: d.update(name=["x"]), "name"),

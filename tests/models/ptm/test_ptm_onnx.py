@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from made_onnx import network, small_network
 
 from rankvqa_cli.errors import ModelError
-from rankvqa_cli.models.ptm.adapters import pooled
+from rankvqa_cli.models.ptm.adapters import Pool, pooled
 from rankvqa_cli.models.ptm.onnx import OnnxNetwork
 from rankvqa_cli.models.ptm.views import Moment, Views
 
@@ -65,14 +65,28 @@ def test_some_elements_are_a_layer_and_the_network_runs_once_for_all_of_them(
 
 
 def test_a_layer_stands_behind_the_last_mark_unless_the_name_has_it(tmp_path: Path) -> None:
-    assert pooled("nets/a.onnx#features[0:2]") == (Path("nets/a.onnx"), "features[0:2]")
-    assert pooled("hub:a/b#pooled") == (Path("hub:a/b"), "pooled")
-    assert pooled("nets") == (Path("nets"), "")
+    assert pooled("nets/a.onnx#features[0:2]") == Pool(Path("nets/a.onnx"), "features[0:2]")
+    assert pooled("hub:a/b#pooled") == Pool(Path("hub:a/b"), "pooled")
+    assert pooled("nets") == Pool(Path("nets"))
     named = tmp_path / "number#1"
-    assert pooled(str(named)) == (tmp_path / "number", "1")
+    assert pooled(str(named)) == Pool(tmp_path / "number", "1")
     named.mkdir()
-    assert pooled(str(named)) == (named, "")
-    assert pooled(f"{named}#x") == (named, "x")
+    assert pooled(str(named)) == Pool(named)
+    assert pooled(f"{named}#x") == Pool(named, "x")
+    assert pooled(f"{named}@half") == Pool(named, seen=("half",))
+
+
+def test_what_is_shown_stands_behind_the_layer_unless_the_name_has_it(tmp_path: Path) -> None:
+    assert pooled("a.onnx#[0:2]@half-detail,half") == Pool(Path("a.onnx"), "[0:2]", ("half", "half-detail"))
+    assert pooled("me@home/nets#x") == Pool(Path("me@home/nets"), "x")
+    named = tmp_path / "net@half"
+    assert pooled(str(named)) == Pool(tmp_path / "net", seen=("half",))
+    named.mkdir()
+    assert pooled(str(named)) == Pool(named)
+    assert pooled(f"{named}#x@crops") == Pool(named, "x", ("crops",))
+    for wrong in ("half,haf", "haf", "", "half,half"):
+        with pytest.raises(ModelError, match="is some of crops, detail"):
+            pooled(f"{named}@{wrong}")
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,10 @@ class Watching(Undivided):
     sha256, layer = "watching", "mean"
 
     def __init__(self) -> None:
-        self.seen: list[Tensor] = []
+        self.pictures: list[Tensor] = []
 
     def vectors(self, pictures: Tensor) -> Tensor:
-        self.seen += list(pictures)
+        self.pictures += list(pictures)
         return pictures.mean(dim=(2, 3))
 
 
@@ -52,14 +52,14 @@ def test_crops_reach_every_edge_at_native_resolution(size: tuple[int, int], coun
     picture = torch.stack([rows, columns, torch.zeros(height, width)]).unsqueeze(0)
     network = Watching()
     features(network, picture, Views(seen=("crops",)))  # type: ignore[arg-type]
-    assert len(network.seen) == count
-    assert all(min(crop.shape[1:]) == side for crop in network.seen)
-    assert min(float(crop[0].min()) for crop in network.seen) == 0
-    assert max(float(crop[0].max()) for crop in network.seen) == float(rows.max())
-    assert max(float(crop[1].max()) for crop in network.seen) == float(columns.max())
+    assert len(network.pictures) == count
+    assert all(min(crop.shape[1:]) == side for crop in network.pictures)
+    assert min(float(crop[0].min()) for crop in network.pictures) == 0
+    assert max(float(crop[0].max()) for crop in network.pictures) == float(rows.max())
+    assert max(float(crop[1].max()) for crop in network.pictures) == float(columns.max())
     assert all(
         float((crop[0][1:] - crop[0][:-1]).max()) == pytest.approx(1 / height, rel=1e-2)
-        for crop in network.seen
+        for crop in network.pictures
     )
 
 
@@ -76,8 +76,8 @@ def test_a_screen_is_filled_by_every_picture(size: tuple[int, int], shown: tuple
     network = Watching()
     picture = torch.linspace(0, 1, size[0] * size[1]).view(1, 1, *size).expand(1, 3, *size)
     features(network, picture, Views(lines=540, crop=960, seen=("crops",)))  # type: ignore[arg-type]
-    assert {tuple(each.shape[1:]) for each in network.seen} == {(min(shown[0], 960), min(shown[1], 960))}
-    assert torch.stack([each.mean() for each in network.seen]).mean() == pytest.approx(0.5, abs=0.01)
+    assert {tuple(each.shape[1:]) for each in network.pictures} == {(min(shown[0], 960), min(shown[1], 960))}
+    assert torch.stack([each.mean() for each in network.pictures]).mean() == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_screen_of_no_lines_leaves_pictures_as_they_are() -> None:
@@ -170,3 +170,15 @@ def test_frames_become_rgb_no_larger_than_they_are_seen(
     found = Moment.of(clip, views).features(network)
     assert made == [pixels]
     torch.testing.assert_close(found, features(network, colour.rgb(clip), views), atol=1e-3, rtol=0)
+
+
+def test_a_network_that_says_what_it_is_shown_is_shown_that(network: OnnxNetwork) -> None:
+    own = network.shown(("half", "half-detail"))
+    assert (network.seen, own.seen, own.sha256) == ((), ("half", "half-detail"), network.sha256)
+    picture = torch.rand(1, 3, 500, 520)
+    everyone = Views(crop=224, seen=("crops",))
+    moment = Moment(picture, everyone)
+    assert torch.equal(
+        moment.features(own), features(network, picture, Views(crop=224, seen=("half", "half-detail")))
+    )
+    assert torch.equal(moment.features(network), features(network, picture, everyone))
