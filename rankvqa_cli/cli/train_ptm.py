@@ -35,7 +35,7 @@ class PtmArguments:
     joint: bool
     joint_penalty: float
     people: float
-    drawn_from: Path | None
+    drawn_from: tuple[Path, ...]
     draws: int
 
 
@@ -93,15 +93,16 @@ ptm_options = as_one(
     click.option(
         "--corpus",
         "drawn_from",
+        multiple=True,
         type=FOLDER,
-        help="ptm: also learn from patches of this corpus, as scored by --labels.",
+        help="ptm: also learn from patches of this corpus, as scored by --labels; repeatable.",
     ),
     click.option(
         "--draws",
         default=100,
         show_default=True,
         type=click.IntRange(1),
-        help="ptm: of 36 patches each, or fewer.",
+        help="ptm: from each corpus, of 36 patches or fewer.",
     ),
 )
 
@@ -131,9 +132,9 @@ def train(
         )
     if "joint_penalty" in dict(given_parameters()) and not arguments.joint:
         raise click.UsageError("--joint-penalty is for --joint")
-    if arguments.people > 0 and arguments.drawn_from is None and arguments.pseudo is None:
+    if arguments.people > 0 and not arguments.drawn_from and arguments.pseudo is None:
         raise click.UsageError("--people needs a teacher's labels beside people's: --corpus or --pseudo")
-    if (arguments.drawn_from is None) != (labels is None):
+    if bool(arguments.drawn_from) != (labels is not None):
         raise click.UsageError(
             "--corpus and --labels belong together: patches, and the network that scores them"
         )
@@ -165,9 +166,11 @@ def train(
         people=arguments.people,
     )
     sampling = Sampling(arguments.size, arguments.sample)
-    drawn = None
-    if arguments.drawn_from is not None and labels is not None:
-        drawn = PseudoOptions(arguments.drawn_from, labels, arguments.draws, run.seed)
+    drawn: tuple[PseudoOptions, ...] = ()
+    if labels is not None:
+        drawn = tuple(
+            PseudoOptions(folder, labels, arguments.draws, run.seed) for folder in arguments.drawn_from
+        )
     rated = PtmData(
         run.corpus, arguments.pseudo, arguments.pseudo_weight, sampling=sampling, cache=cache, drawn=drawn
     )

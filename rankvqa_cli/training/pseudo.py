@@ -30,14 +30,14 @@ GROUPS, SLOTS = 6, 5
 
 @dataclass(frozen=True)
 class PseudoOptions:
-    """``draws`` draws from the ``corpus``, patches of ``side`` pixels across or of what it has, labelled by the
-    full-reference network in ``labels``."""
+    """``draws`` draws from the ``corpus``, patches as large as it has them or of at most ``side`` pixels a side,
+    labelled by the full-reference network in ``labels``."""
 
     corpus: Path
     labels: Path
     draws: int = 100
     seed: int = 1
-    side: int = 256
+    side: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ def pseudo_samples(
     labeller, calibration = read_labeller(options.labels)
     frames = max(network.frames for network in networks)
     shards = load_corpus(options.corpus)
-    side = min(options.side, *(shard.side for shard in shards))
+    side = min(shard.side for shard in shards)
+    side = side if options.side is None else min(side, options.side)
     slots = max(1, min(SLOTS, *(len(shard.usable(frames)) for shard in shards)))
     shows = Shows(shards, GROUPS, slots, frames, side, options.seed)
     rows: list[list[Array]] = [[] for _ in networks]

@@ -46,7 +46,7 @@ CURVE_EVERY = 10
 class PtmData:
     """The rated set, MOS of 1 to 5 (columns distorted, mos, content, ``weight`` where samples count unlike, ``shown``
     where they were shown at a size of their own); a teacher's labels, of the same form in the file ``pseudo`` or of
-    patches drawn from a corpus, which each count ``pseudo_weight`` times theirs."""
+    patches ``drawn`` from corpora, which each count ``pseudo_weight`` times theirs."""
 
     ratings: Path
     pseudo: Path | None = None
@@ -55,7 +55,7 @@ class PtmData:
     filters: tuple[str, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
     cache: Path | None = None
-    drawn: PseudoOptions | None = None
+    drawn: tuple[PseudoOptions, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,9 @@ def train_ptm(
         options.fusing,
         lambda files, sizes: cache.matrices(networks, files, _counted(len(files), say), sizes),
     )
-    if data.drawn is not None:
-        drawn = pseudo_samples(data.drawn, networks, ensemble.views, cache)
-        say(f"features of {len(drawn.mos)} patches of {str(data.drawn.corpus)!r}")
+    for each in data.drawn:
+        drawn = pseudo_samples(each, networks, ensemble.views, cache)
+        say(f"features of {len(drawn.mos)} patches of {str(each.corpus)!r}")
         samples = _joined(samples, drawn, data.pseudo_weight)
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -199,7 +199,7 @@ def _samples(
     ratings = read_ratings(data.ratings, scale=(1, 5), content=data.content, filters=data.filters)
     rows, counts = list(ratings.rows), ratings.weights()
     people = len(rows)
-    if fusing.weighting == "dbi" or (data.pseudo is None and data.drawn is None):
+    if fusing.weighting == "dbi" or (data.pseudo is None and not data.drawn):
         folds = folds_of([rating.content for rating in rows])
         require_clusters([rating.mos for rating in rows], folds.tolist(), fusing.clusters)
     sizes = shown_sizes(ratings)

@@ -86,18 +86,20 @@ def test_an_ensemble_learns_from_a_corpus_beside_people(folder: Path) -> None:
         cwd=folder,
     )
     assert chosen.returncode == 0, chosen.stderr
+    shutil.copytree(folder / "corpus", folder / "other")
     train = ["train", "--model", "ptm", "--data", "rated.csv", "--ensemble", "chosen.json", "--seeds", "1"]
     taught = vqa(
         *[*train, "--steps", "5", "--components", "1", "--joint", "--joint-penalty", "9"],
-        *["--people", "2", "--corpus", "corpus"],
+        *["--people", "2", "--corpus", "corpus", "--corpus", "other"],
         *["--labels", "one.safetensors", "--draws", "1", "-o", "taught.json"],
         cwd=folder,
     )
     assert taught.returncode == 0, taught.stderr
     assert "30 patches of 'corpus'" in taught.stderr
+    assert "30 patches of 'other'" in taught.stderr
     said = json.loads((folder / "taught.json").read_text())
     assert said["views"]["lines"] == 264
-    assert "and 30 labels of a teacher" in said["provenance"]
+    assert "and 60 labels of a teacher" in said["provenance"]
     assert "joint_penalty=9.0" in read_model(folder / "taught.safetensors")[0].provenance
     scored = vqa("-m", "taught.json", "-i", "sources/a.mkv", cwd=folder)
     assert 0 <= float(scored.stdout) <= 100, scored.stderr
