@@ -52,6 +52,17 @@ def test_patches_get_the_scores_of_the_network_that_sees_their_reference(
     torch.testing.assert_close(torch.from_numpy(found.features[0][-1:]), own, atol=1e-5, rtol=1e-4)
 
 
+def test_patches_are_as_large_as_the_corpus_has_them(corpus: Path, tiny_model: Path, tmp_path: Path) -> None:
+    side = min(shard.side for shard in load_corpus(corpus))
+    assert side > SIDE
+    found = drawn(PseudoOptions(corpus, tiny_model, draws=1), tiny_model, tmp_path / "a")
+    same = drawn(PseudoOptions(corpus, tiny_model, draws=1, side=side), tiny_model, tmp_path / "b")
+    assert np.array_equal(found.mos, same.mos)
+    assert np.array_equal(found.features[0], same.features[0])
+    smaller = drawn(PseudoOptions(corpus, tiny_model, draws=1, side=SIDE), tiny_model, tmp_path / "c")
+    assert not np.array_equal(found.features[0], smaller.features[0])
+
+
 def test_they_are_described_once_and_depend_on_the_seed(
     corpus: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
