@@ -2,9 +2,10 @@
 
     python benchmarks/alone.py
     python benchmarks/alone.py --source film.mkv --size 3840x2160 --frames 600 --threads 4
+    python benchmarks/alone.py --file encode.mp4
 
-Whole commands, start to exit, in turn; the video is the good source of ``speed.py``. Peak memory is of the command and
-its children.
+Whole commands, start to exit, in turn; the video is the good source of ``speed.py``, whose many bits take long to
+decode, or a file as it is. Peak memory is of the command and its children.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--source", type=Path, help="a video to scale (default: FFmpeg's lavfi)")
+    parser.add_argument(
+        "--file", type=Path, help="a video to score as it is (then no --size, --frames, --source)"
+    )
     parser.add_argument("--model", default="ptm")
     parser.add_argument("--ffmpeg")
     arguments = parser.parse_args()
@@ -36,7 +40,10 @@ def main() -> None:
     decoded: list[speed.Run] = []
     with tempfile.TemporaryDirectory(prefix="vqa-alone-") as name:
         folder = Path(name)
-        video, _ = speed._media(ffmpeg, folder, arguments.size, arguments.frames, arguments)
+        what, video = str(arguments.file), arguments.file
+        if video is None:
+            what = f"{arguments.frames} frames of {arguments.size}"
+            video, _ = speed._media(ffmpeg, folder, arguments.size, arguments.frames, arguments)
         score = [sys.executable, "-m", "rankvqa_cli", "-m", arguments.model, "-i", str(video), *threads, "-y"]
         score += ["-loglevel", "error", "--no-progress", "-o", str(folder / speed.RESULTS)]
         decode = [
@@ -64,7 +71,7 @@ def main() -> None:
         )
     )
     print(
-        f"{arguments.frames} frames of {arguments.size}, {arguments.threads} threads, {arguments.runs} runs, "
+        f"{what}, {arguments.threads} threads, {arguments.runs} runs, "
         f"{arguments.model} {scored[-1].score:.2f}: {statistics.median(walls):.2f} s "
         f"({walls[0]:.2f} to {walls[-1]:.2f}), "
         f"{statistics.median(run.cpu_s for run in scored):.1f} s of CPU, "

@@ -25,7 +25,7 @@ from rankvqa_cli.models.patchnet import (
     over_places,
 )
 from rankvqa_cli.models.proof import Proof
-from rankvqa_cli.models.store import ModelFile, model_info
+from rankvqa_cli.models.store import ModelFile, model_info, restored
 from rankvqa_cli.models.workers import Workers
 
 #: On a CPU, frames are computed together as long as they have no more pixels than this: beyond, they leave the caches.
@@ -270,6 +270,6 @@ def chunks_of(frames: int, pixels: int, most: int) -> list[slice]:
 
 def build(header: ModelFile, tensors: dict[str, Tensor], sha256: str) -> PatchNetModel:
     """Builder of the architecture ``patchnet`` (see models.registry)."""
-    network = PatchNet(PatchNetConfig.from_json(header.config))
-    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    config = PatchNetConfig.from_json(header.config)
+    network = restored(lambda: PatchNet(config), tensors)
     return PatchNetModel(header, network, sha256)

@@ -9,7 +9,7 @@ import torch
 from rankvqa_cli.errors import ModelError
 from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.patchnet import PatchNet, PatchNetConfig
-from rankvqa_cli.models.store import read_model
+from rankvqa_cli.models.store import read_model, restored
 
 
 def read_labeller(path: Path) -> tuple[PatchNet, Calibration]:
@@ -20,7 +20,7 @@ def read_labeller(path: Path) -> tuple[PatchNet, Calibration]:
         raise ModelError(
             f"{str(path)!r} is of the architecture {header.architecture!r}: labels come from a patchnet"
         )
-    network = PatchNet(PatchNetConfig.from_json(header.config))
-    network.load_state_dict({key: value.float() for key, value in tensors.items()})
+    config = PatchNetConfig.from_json(header.config)
+    network = restored(lambda: PatchNet(config), tensors)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval().requires_grad_(False), header.calibration

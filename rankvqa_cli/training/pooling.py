@@ -24,7 +24,7 @@ from rankvqa_cli.models.rankvqa import RankVQA
 from rankvqa_cli.models.rankvqa_parts import RankVQAParts, stanet_channels
 from rankvqa_cli.models.reserve import Readout
 from rankvqa_cli.models.stanet import STANet
-from rankvqa_cli.models.store import read_model
+from rankvqa_cli.models.store import read_model, restored
 from rankvqa_cli.training.datasets import SourceShard, load_corpus, split_by_content
 from rankvqa_cli.training.loop import LoopOptions, fit
 from rankvqa_cli.training.losses import ScoreCurve, above_floor, log_distance, ranking_loss, scale_loss
@@ -179,8 +179,8 @@ def open_start(path: Path) -> Start:
     """Raises ModelError for a file that is no rankvqa with a readout and no patchnet."""
     header, tensors, sha256 = read_model(path)
     if header.architecture == "patchnet":
-        student = PatchNet(PatchNetConfig.from_json(header.config))
-        student.load_state_dict({name: value.float() for name, value in tensors.items()})
+        shape = PatchNetConfig.from_json(header.config)
+        student = restored(lambda: PatchNet(shape), tensors)
 
         def write(module: PoolingModule, out: Path, name: str, provenance: str) -> str:
             return write_student(student.float(), module.calibration, out, name, provenance)

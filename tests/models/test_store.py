@@ -16,7 +16,7 @@ from rankvqa_cli.errors import ModelError, OutputError, UsageError
 from rankvqa_cli.models import registry, store
 from rankvqa_cli.models.contract import Calibration
 from rankvqa_cli.models.manifest import put_entry, read_manifest
-from rankvqa_cli.models.store import ModelFile, read_model, write_manifest_entry, write_model
+from rankvqa_cli.models.store import ModelFile, read_model, restored, write_manifest_entry, write_model
 
 HEADER = ModelFile(
     name="little",
@@ -79,15 +79,46 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["taken.safetensors"]
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_values_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_values_that_are_not_finite_are_refused(tmp_path: Path, value: float, dtype: torch.dtype) -> None:
+    damaged = torch.linspace(-3, 3, 1000).to(dtype)
+    damaged[617] = value
     with pytest.raises(ModelError, match="not finite"):
-        write_model(tmp_path / "x.safetensors", HEADER, {"a": torch.tensor([value])})
+        write_model(tmp_path / "x.safetensors", HEADER, {"a": damaged})
     header = json.dumps({"format_version": 1, **dataclasses.asdict(HEADER)})
-    data = safetensors.torch.save({"a": torch.tensor([value])}, metadata={"vqa-score": header})
+    data = safetensors.torch.save({"a": damaged}, metadata={"vqa-score": header})
     (tmp_path / "y.safetensors").write_bytes(data)
     with pytest.raises(ModelError, match="not finite"):
         read_model(tmp_path / "y.safetensors")
+
+
+def test_a_network_is_restored_as_it_was_and_stands_by_itself() -> None:
+    def make() -> torch.nn.Module:
+        return torch.nn.Conv2d(3, 4, 3)
+
+    kept = make().state_dict()
+    network = restored(make, kept)
+    assert all(
+        parameter.device.type == "cpu" and parameter.requires_grad for parameter in network.parameters()
+    )
+    assert all(torch.equal(value, kept[name]) for name, value in network.state_dict().items())
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    assert all(value.abs().max() > 0 for value in kept.values())
+
+
+@pytest.mark.parametrize("name", ["0.weight", "0.bias"])
+def test_what_does_not_fit_a_network_is_refused(name: str) -> None:
+    def make() -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3))
+
+    right = {own: value.half() for own, value in make().state_dict().items()}
+    assert restored(make, right)(torch.zeros(1, 3, 5, 5)).dtype == torch.float32
+    for wrong in (right | {name: torch.zeros(5)}, {own: right[own] for own in right if own != name}):
+        with pytest.raises(RuntimeError, match=name):
+            restored(make, wrong)
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.01, 0.3, 0.6, 0.999])

@@ -17,7 +17,7 @@ from rankvqa_cli.models.ptm.contract import FrozenNetwork
 from rankvqa_cli.models.ptm.ensemble import Ensemble, member_path, open_members, read_ensemble
 from rankvqa_cli.models.ptm.fusion import Fusion, FusionConfig
 from rankvqa_cli.models.ptm.views import Moment
-from rankvqa_cli.models.store import ModelFile, read_model
+from rankvqa_cli.models.store import ModelFile, read_model, restored
 from rankvqa_cli.models.workers import Workers
 from rankvqa_cli.types import ModelInfo
 
@@ -117,8 +117,7 @@ def _fusion(path: Path, ensemble: Ensemble, header: ModelFile, tensors: dict[str
             raise ValueError(
                 f"the head was trained on {config.blocks} views, the members have {ensemble.blocks}"
             )
-        fusion = Fusion(config)
-        fusion.load_state_dict({name: value.float() for name, value in tensors.items()})
+        fusion = restored(lambda: Fusion(config), tensors)
     except (RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(

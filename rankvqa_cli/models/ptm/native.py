@@ -21,7 +21,7 @@ from rankvqa_cli.models.proof import Proof, is_held
 from rankvqa_cli.models.ptm.contract import Adapter, Layered, require_vectors
 from rankvqa_cli.models.ptm.expert import Expert, ExpertConfig
 from rankvqa_cli.models.ptm.near import Near, NearConfig, moments
-from rankvqa_cli.models.store import ModelFile, read_model
+from rankvqa_cli.models.store import ModelFile, read_model, restored
 
 #: Weights of red and blue in luma (ITU-R BT.709), the matrix in which the project's networks were trained.
 KR, KB = 0.2126, 0.0722
@@ -66,8 +66,7 @@ class Pyramid:
     def __init__(self, header: ModelFile, tensors: dict[str, Tensor]) -> None:
         config = PatchNetConfig.from_json(header.config)
         self.layers = {"pyramid": slice(0, 2 * sum(config.pyramid))}
-        self.network = PatchNet(config)
-        self.network.load_state_dict({name: value.float() for name, value in tensors.items()})
+        self.network = restored(lambda: PatchNet(config), tensors)
         self._half = False
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
@@ -106,8 +105,7 @@ class ExpertReader:
             "pooled": slice(end, end + config.pooled),
             **tasks,
         }
-        self.network = Expert(config)
-        self.network.load_state_dict({name: value.float() for name, value in tensors.items()})
+        self.network = restored(lambda: Expert(config), tensors)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
@@ -126,10 +124,10 @@ class NearReader:
     tasks: tuple[str, ...] = ()
 
     def __init__(self, header: ModelFile, tensors: dict[str, Tensor]) -> None:
-        self.network = Near(NearConfig.from_json(header.config))
-        self.network.load_state_dict({name: value.float() for name, value in tensors.items()})
+        config = NearConfig.from_json(header.config)
+        self.network = restored(lambda: Near(config), tensors)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.layers = {"texture": slice(0, 2 * sum(self.network.config.maps))}
+        self.layers = {"texture": slice(0, 2 * sum(config.maps))}
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         self.network.to(device, dtype)
