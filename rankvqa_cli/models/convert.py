@@ -21,6 +21,7 @@ from rankvqa_cli.models.store import (
     ModelFile,
     check_name,
     home_folder,
+    is_finite,
     read_tensors,
     write_manifest_entry,
     write_model,
@@ -145,7 +146,7 @@ def _checked(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             )
         if not found.is_floating_point() and not torch.equal(found.to(value.dtype), value):
             raise ModelError(f"checkpoint {str(path)!r}: tensor {name!r} is not the index of a 4x4 window")
-        if found.is_floating_point() and not bool(torch.isfinite(found).all()):
+        if not is_finite(found):
             raise ModelError(f"checkpoint {str(path)!r}: tensor {name!r} holds values that are not finite")
     kept = (torch.float32, torch.float16, torch.bfloat16)
     return {

@@ -270,6 +270,5 @@ def chunks_of(frames: int, pixels: int, most: int) -> list[slice]:
 
 def build(header: ModelFile, tensors: dict[str, Tensor], sha256: str) -> PatchNetModel:
     """Builder of the architecture ``patchnet`` (see models.registry)."""
-    config = PatchNetConfig.from_json(header.config)
-    network = restored(lambda: PatchNet(config), tensors)
+    network = restored(PatchNet, PatchNetConfig.from_json(header.config), tensors)
     return PatchNetModel(header, network, sha256)

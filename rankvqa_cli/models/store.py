@@ -40,6 +40,7 @@ __all__ = [
     "ModelFile",
     "check_name",
     "home_folder",
+    "is_finite",
     "is_model_file",
     "locate",
     "manifest",
@@ -53,6 +54,7 @@ __all__ = [
 ]
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
+Config = TypeVar("Config")
 Network = TypeVar("Network", bound=nn.Module)
 FORMAT_VERSION = 1
 _KEY = "vqa-score"
@@ -128,14 +130,14 @@ def read_model(path: Path, expected_sha256: str | None = None) -> tuple[ModelFil
     return header, tensors, sha256
 
 
-def restored(make: Callable[[], Network], tensors: Mapping[str, Tensor]) -> Network:
-    """What ``make`` constructs, with a file's ``tensors``, in float32, in the place of what it would begin with: to
-    draw that takes a third of the time of opening a network. Every buffer must be in the file.
+def restored(make: Callable[[Config], Network], config: Config, tensors: Mapping[str, Tensor]) -> Network:
+    """What ``make`` constructs of ``config``, with a file's ``tensors``, in float32, in the place of what it would
+    begin with: to draw that takes a third of the time of opening a network. Every buffer must be in the file.
 
     Raises RuntimeError, as ``load_state_dict`` does, where they do not fit, and what ``make`` raises.
     """
     with torch.device("meta"):
-        network = make()
+        network = make(config)
     own = {name: value.to(torch.float32, copy=True) for name, value in tensors.items()}
     network.load_state_dict(own, assign=True)
     return network
@@ -144,6 +146,14 @@ def restored(make: Callable[[], Network], tensors: Mapping[str, Tensor]) -> Netw
 def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Metadata and tensors of any safetensors file. Raises ModelError where it is not one."""
     return _parse(path, _read_bytes(path)[0])
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether all values are: the least and the largest are not where one is not, NaN included, and are found in a
+    fortieth of the time that it takes to ask every value."""
+    if not tensor.is_floating_point() or tensor.numel() == 0:
+        return True
+    return all(math.isfinite(value) for value in torch.aminmax(tensor))
 
 
 def is_model_file(path: Path) -> bool:
@@ -258,13 +268,5 @@ def _check_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
             raise ModelError(
                 f"model file {str(path)!r}: tensor {name!r} has type {tensor.dtype}; get it again"
             )
-        if not _is_finite(tensor):
+        if not is_finite(tensor):
             raise ModelError(f"model file {str(path)!r}: tensor {name!r} holds values that are not finite")
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    """Whether all values are: the least and the largest are not where one is not, NaN included, and are found in a
-    fortieth of the time that it takes to ask every value."""
-    if not tensor.is_floating_point() or tensor.numel() == 0:
-        return True
-    return all(math.isfinite(value) for value in torch.aminmax(tensor))

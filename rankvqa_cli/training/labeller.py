@@ -20,7 +20,6 @@ def read_labeller(path: Path) -> tuple[PatchNet, Calibration]:
         raise ModelError(
             f"{str(path)!r} is of the architecture {header.architecture!r}: labels come from a patchnet"
         )
-    config = PatchNetConfig.from_json(header.config)
-    network = restored(lambda: PatchNet(config), tensors)
+    network = restored(PatchNet, PatchNetConfig.from_json(header.config), tensors)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval().requires_grad_(False), header.calibration

@@ -179,8 +179,7 @@ def open_start(path: Path) -> Start:
     """Raises ModelError for a file that is no rankvqa with a readout and no patchnet."""
     header, tensors, sha256 = read_model(path)
     if header.architecture == "patchnet":
-        shape = PatchNetConfig.from_json(header.config)
-        student = restored(lambda: PatchNet(shape), tensors)
+        student = restored(PatchNet, PatchNetConfig.from_json(header.config), tensors)
 
         def write(module: PoolingModule, out: Path, name: str, provenance: str) -> str:
             return write_student(student.float(), module.calibration, out, name, provenance)

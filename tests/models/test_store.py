@@ -94,11 +94,11 @@ def test_values_that_are_not_finite_are_refused(tmp_path: Path, value: float, dt
 
 
 def test_a_network_is_restored_as_it_was_and_stands_by_itself() -> None:
-    def make() -> torch.nn.Module:
-        return torch.nn.Conv2d(3, 4, 3)
+    def make(channels: int) -> torch.nn.Module:
+        return torch.nn.Conv2d(3, channels, 3)
 
-    kept = make().state_dict()
-    network = restored(make, kept)
+    kept = make(4).state_dict()
+    network = restored(make, 4, kept)
     assert all(
         parameter.device.type == "cpu" and parameter.requires_grad for parameter in network.parameters()
     )
@@ -111,14 +111,14 @@ def test_a_network_is_restored_as_it_was_and_stands_by_itself() -> None:
 
 @pytest.mark.parametrize("name", ["0.weight", "0.bias"])
 def test_what_does_not_fit_a_network_is_refused(name: str) -> None:
-    def make() -> torch.nn.Module:
-        return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3))
+    def make(channels: int) -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.Conv2d(3, channels, 3))
 
-    right = {own: value.half() for own, value in make().state_dict().items()}
-    assert restored(make, right)(torch.zeros(1, 3, 5, 5)).dtype == torch.float32
+    right = {own: value.half() for own, value in make(4).state_dict().items()}
+    assert restored(make, 4, right)(torch.zeros(1, 3, 5, 5)).dtype == torch.float32
     for wrong in (right | {name: torch.zeros(5)}, {own: right[own] for own in right if own != name}):
         with pytest.raises(RuntimeError, match=name):
-            restored(make, wrong)
+            restored(make, 4, wrong)
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.01, 0.3, 0.6, 0.999])

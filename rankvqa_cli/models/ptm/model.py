@@ -117,7 +117,7 @@ def _fusion(path: Path, ensemble: Ensemble, header: ModelFile, tensors: dict[str
             raise ValueError(
                 f"the head was trained on {config.blocks} views, the members have {ensemble.blocks}"
             )
-        fusion = restored(lambda: Fusion(config), tensors)
+        fusion = restored(Fusion, config, tensors)
     except (RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(

@@ -66,7 +66,7 @@ class Pyramid:
     def __init__(self, header: ModelFile, tensors: dict[str, Tensor]) -> None:
         config = PatchNetConfig.from_json(header.config)
         self.layers = {"pyramid": slice(0, 2 * sum(config.pyramid))}
-        self.network = restored(lambda: PatchNet(config), tensors)
+        self.network = restored(PatchNet, config, tensors)
         self._half = False
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
@@ -105,7 +105,7 @@ class ExpertReader:
             "pooled": slice(end, end + config.pooled),
             **tasks,
         }
-        self.network = restored(lambda: Expert(config), tensors)
+        self.network = restored(Expert, config, tensors)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
@@ -125,7 +125,7 @@ class NearReader:
 
     def __init__(self, header: ModelFile, tensors: dict[str, Tensor]) -> None:
         config = NearConfig.from_json(header.config)
-        self.network = restored(lambda: Near(config), tensors)
+        self.network = restored(Near, config, tensors)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.layers = {"texture": slice(0, 2 * sum(config.maps))}
 
